@@ -1,0 +1,42 @@
+package track
+
+import (
+	"context"
+	"time"
+)
+
+// Registry names model versions and moves aliases. A missing model, version or alias wraps fs.ErrNotExist.
+type Registry interface {
+	// Create adds a version of a model, making the model where it is new. The same Key created twice is one version.
+	Create(ctx context.Context, v NewVersion) (Version, error)
+	Version(ctx context.Context, model, version string) (Version, error)
+	ByAlias(ctx context.Context, model, alias string) (Version, error)
+	Versions(ctx context.Context, model string) ([]Version, error)
+	Models(ctx context.Context) ([]string, error)
+	SetAlias(ctx context.Context, model, alias, version string) error
+	DeleteAlias(ctx context.Context, model, alias string) error
+	SetTags(ctx context.Context, model, version string, tags map[string]string) error
+}
+
+// NewVersion asks for a model version.
+type NewVersion struct {
+	Model string
+	// Key identifies the version across retries.
+	Key string
+	// Source is the URL of the model's files: a bundle under a workspace, or a run's artifact folder.
+	Source      string
+	RunID       string
+	Description string
+	Tags        map[string]string
+}
+
+// Version is one registered version of a model.
+type Version struct {
+	Model   string
+	Version string
+	Source  string
+	RunID   string
+	Created time.Time
+	Aliases []string
+	Tags    map[string]string
+}

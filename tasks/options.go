@@ -1,0 +1,108 @@
+package tasks
+
+import (
+	"salescast/pkg/calendar"
+)
+
+// DataOptions say what the columns of a source are. They are the data section of salescast.yaml.
+type DataOptions struct {
+	// Source is a file, a folder, a glob or an s3:// URL of CSV (also .gz) or Parquet.
+	Source string   `json:"source"`
+	Keys   []string `json:"keys"`
+	Time   string   `json:"time"`
+	Target string   `json:"target"`
+	// Frequency is D, W, W-MON to W-SUN or M; empty is inferred.
+	Frequency   string   `json:"frequency"`
+	KnownFuture []string `json:"known_future"`
+	PastOnly    []string `json:"past_only"`
+	Static      []string `json:"static"`
+	Ignore      []string `json:"ignore"`
+	// Missing says what an absent row inside a series means: zero, carry or leave.
+	Missing string `json:"missing"`
+	// Country is the ISO 3166 code whose public holidays become features; empty for none.
+	Country string `json:"country"`
+}
+
+// GenerateOptions ask for synthetic sales.
+type GenerateOptions struct {
+	Stores int          `json:"stores"`
+	Items  int          `json:"items"`
+	Start  calendar.Day `json:"start"`
+	End    calendar.Day `json:"end"`
+	Seed   uint64       `json:"seed"`
+	Force  bool         `json:"-"`
+}
+
+// ValidateOptions hold the data contract.
+type ValidateOptions struct {
+	Data DataOptions `json:"data"`
+	// MaxQuarantined is the share of rows that may be set aside before the step fails.
+	MaxQuarantined float64 `json:"max_quarantined"`
+	Horizon        int     `json:"horizon"`
+	Seed           uint64  `json:"seed"`
+	Force          bool    `json:"-"`
+}
+
+// FeaturizeOptions say which features are materialised.
+type FeaturizeOptions struct {
+	Horizon  int      `json:"horizon"`
+	Country  string   `json:"country"`
+	Families []string `json:"families"`
+	// Shard of Shards: series whose id hashes to Shard (1-based); 0 of 0 is all of them.
+	Shard  int  `json:"shard"`
+	Shards int  `json:"shards"`
+	Force  bool `json:"-"`
+}
+
+// BacktestOptions say where the test origins lie.
+type BacktestOptions struct {
+	// Origins is the number of test origins: the last blocks of Horizon steps at the end of the data.
+	Origins int `json:"origins"`
+	// Split is [train, validation, test] by date; when set, Origins follow from the test share.
+	Split []float64 `json:"split,omitempty"`
+}
+
+// TrainOptions fit one member.
+type TrainOptions struct {
+	Model       string          `json:"model"`
+	Horizon     int             `json:"horizon"`
+	Backtest    BacktestOptions `json:"backtest"`
+	Country     string          `json:"country"`
+	NonNegative bool            `json:"non_negative"`
+	Seed        uint64          `json:"seed"`
+	// Params override the engine's parameters, in its own names.
+	Params map[string]string `json:"params,omitempty"`
+	Force  bool              `json:"-"`
+}
+
+// EnsembleOptions weigh the members and calibrate intervals.
+type EnsembleOptions struct {
+	Models      []string        `json:"models"`
+	Horizon     int             `json:"horizon"`
+	Backtest    BacktestOptions `json:"backtest"`
+	Quantiles   []float64       `json:"quantiles"`
+	NonNegative bool            `json:"non_negative"`
+	Seed        uint64          `json:"seed"`
+	Force       bool            `json:"-"`
+}
+
+// EvaluateOptions score test origins.
+type EvaluateOptions struct {
+	Models  []string `json:"models"`
+	Horizon int      `json:"horizon"`
+	Charts  bool     `json:"charts"`
+	Force   bool     `json:"-"`
+}
+
+// ForecastOptions ask for the steps after the end of the data.
+type ForecastOptions struct {
+	Horizon   int       `json:"horizon"`
+	Quantiles []float64 `json:"quantiles"`
+	Force     bool      `json:"-"`
+}
+
+// ReportOptions render everything into one page.
+type ReportOptions struct {
+	Title string `json:"title"`
+	Force bool   `json:"-"`
+}
