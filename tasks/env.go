@@ -13,12 +13,14 @@ import (
 // Env is closed: it is all that a step may touch. Options hold settings and no dependencies.
 type Env struct {
 	// Store is rooted at the workspace.
-	Store    artifact.Store
+	Store artifact.Store
+	// Tracker records runs; nil records nothing.
 	Tracker  track.Tracker
 	Registry track.Registry
 	// Learners makes the regression engines by name, and opens what they saved.
 	Learners Learners
 	Log      zerolog.Logger
+	// Progress may be nil.
 	Progress Progress
 	Now      func() time.Time
 	// Version is the version of the binary, for manifests.
@@ -26,6 +28,10 @@ type Env struct {
 	// Scratch is a local folder for files that need random access while they are written; a step leaves it empty.
 	Scratch string
 	Threads int
+	// Experiment and Parent place the steps' runs: the tracker's experiment, and the Key of the run that encloses them; both may be "".
+	Experiment, Parent string
+	// Tags go to every run, such as those that say which Airflow task it was.
+	Tags map[string]string
 }
 
 // Learners is what the engines offer to a step; cmd wires the real ones.

@@ -1,6 +1,13 @@
 package tasks
 
-import "fmt"
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+
+	"salescast/pkg/artifact"
+)
 
 // Kind is the class of a failure; cmd maps it to an exit code.
 type Kind string
@@ -31,3 +38,48 @@ type Error struct {
 func (e *Error) Error() string { return fmt.Sprintf("%s: %v", e.Op, e.Err) }
 
 func (e *Error) Unwrap() error { return e.Err }
+
+// KindInterrupted is a step that was told to stop. Its outputs are whole or absent.
+const KindInterrupted Kind = "interrupted" // 130, 143
+
+// KindUnexpected is every failure that no other kind describes.
+const KindUnexpected Kind = "unexpected" // 1
+
+// KindOf is the class of any error that a step can return, "" for none.
+func KindOf(err error) Kind {
+	if err == nil {
+		return ""
+	}
+	if errors.Is(err, context.Canceled) {
+		return KindInterrupted
+	}
+	if e, ok := errors.AsType[*Error](err); ok {
+		return e.Kind
+	}
+	switch {
+	case errors.Is(err, artifact.ErrUnavailable), errors.Is(err, artifact.ErrChanged), errors.Is(err, context.DeadlineExceeded):
+		return KindTryAgain
+	case errors.Is(err, fs.ErrPermission):
+		return KindPermission
+	case errors.Is(err, fs.ErrNotExist):
+		return KindInputMissing
+	}
+	return KindUnexpected
+}
+
+// HintOf is what a person can do about err, "" if nothing is known.
+func HintOf(err error) string {
+	if e, ok := errors.AsType[*Error](err); ok && e.Hint != "" {
+		return e.Hint
+	}
+	switch KindOf(err) {
+	case KindTryAgain:
+		return "check that there is room and that the service answers, then run the same command again"
+	case KindPermission:
+		return "check the owner and mode of the workspace, or the credentials of the store"
+	case KindInterrupted:
+		return "run the same command again; finished steps are not repeated"
+	default:
+		return ""
+	}
+}

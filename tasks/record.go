@@ -1,0 +1,141 @@
+package tasks
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"maps"
+	"math"
+	"path"
+	"slices"
+	"strings"
+	"time"
+
+	"salescast/pkg/artifact"
+	"salescast/pkg/track"
+)
+
+// startRun begins the step's record. An error here is the tracker's word that nothing may run unrecorded.
+func (s *Step) startRun(ctx context.Context, m artifact.Manifest) error {
+	if s.env.Tracker == nil {
+		return nil
+	}
+	tags := maps.Clone(s.env.Tags)
+	if tags == nil {
+		tags = map[string]string{}
+	}
+	tags["salescast.step"], tags["salescast.workspace"], tags["salescast.version"] = m.Step, s.env.Store.URL(""), m.Binary
+	// A step that is tried again continues its run; one that is redone has another.
+	id := []string{s.env.Store.URL(""), m.Step, m.Key}
+	if s.spec.Force {
+		id = append(id, m.Attempt)
+	}
+	run, err := s.env.Tracker.Start(ctx, track.Spec{
+		Experiment: s.env.Experiment, Name: m.Step, Key: hexSum([]byte(strings.Join(id, "\n")))[:32], Parent: s.env.Parent, Start: m.Started, Tags: tags,
+	})
+	if err != nil {
+		return fmt.Errorf("start the run of %s: %w", m.Step, err)
+	}
+	s.run = run
+	params := map[string]string{"seed": fmt.Sprint(m.Seed)}
+	flatten(params, "", m.Options)
+	for k, v := range m.Salt {
+		params["version."+k] = v
+	}
+	s.recorded("params", run.Params(ctx, params))
+	for _, in := range m.Inputs {
+		s.recorded("dataset", run.Dataset(ctx, track.Dataset{Name: in.Step, Digest: in.Digest, URI: s.inputURL(in.Step), Context: "training"}))
+	}
+	return nil
+}
+
+func (s *Step) inputURL(step string) string {
+	if _, ok := s.inputs[step]; ok {
+		return s.env.Store.URL(step)
+	}
+	return step // a source carries its own address
+}
+
+// flatten writes nested options as dotted names, and lists as JSON.
+func flatten(to map[string]string, prefix string, options map[string]any) {
+	for k, v := range options {
+		name := prefix + k
+		switch v := v.(type) {
+		case map[string]any:
+			flatten(to, name+".", v)
+		case string:
+			to[name] = v
+		default:
+			b, err := json.Marshal(v)
+			if err != nil { // it came out of JSON
+				panic(err)
+			}
+			to[name] = string(b)
+		}
+	}
+}
+
+// record sends what the finished step has to show: figures, the manifest, and files small enough for a tracker.
+func (s *Step) record(ctx context.Context, m artifact.Manifest) {
+	if s.env.Tracker == nil {
+		return
+	}
+	at := s.env.Now()
+	var points []track.Metric
+	add := func(name string, v float64) {
+		points = append(points, track.Metric{Name: name, Value: v, At: at})
+	}
+	s.mu.Lock()
+	for _, k := range slices.Sorted(maps.Keys(s.metrics)) {
+		add(k, s.metrics[k])
+	}
+	for _, k := range s.undefined {
+		add(k, math.NaN())
+	}
+	for _, k := range slices.Sorted(maps.Keys(s.rows)) {
+		add("rows."+k, float64(s.rows[k]))
+	}
+	s.mu.Unlock()
+	add("peak_rss_bytes", float64(peakRSS()))
+	add("seconds", at.Sub(m.Started).Seconds())
+	s.recorded("metrics", s.run.Metrics(ctx, points))
+
+	total := int64(0)
+	for _, f := range append(slices.Clone(m.Files), artifact.File{Name: artifact.ManifestName, Object: artifact.ManifestName}) {
+		if f.Size > maxTracked || total+f.Size > maxTrackedSum || path.Ext(f.Name) == ".parquet" {
+			continue
+		}
+		total += f.Size
+		s.recorded("artifact "+f.Name, s.recordFile(ctx, m.Step, f))
+	}
+}
+
+func (s *Step) recordFile(ctx context.Context, step string, f artifact.File) error {
+	r, i, err := s.env.Store.Get(ctx, path.Join(step, f.Object))
+	if err != nil {
+		return err
+	}
+	defer r.Close()
+	return s.run.Artifact(ctx, f.Name, r, i.Size)
+}
+
+// recorded says a failure that is of the record and not of the work. The tracker itself answers for lost data when it is closed.
+func (s *Step) recorded(what string, err error) {
+	if err != nil {
+		s.env.Log.Warn().Str("step", s.spec.Name).Err(err).Msg("not recorded: " + what)
+	}
+}
+
+// noRun is the record of a step that nobody wants recorded.
+type noRun struct{}
+
+func (noRun) ID() string                                               { return "" }
+func (noRun) URL() string                                              { return "" }
+func (noRun) Params(context.Context, map[string]string) error          { return nil }
+func (noRun) Metrics(context.Context, []track.Metric) error            { return nil }
+func (noRun) Tags(context.Context, map[string]string) error            { return nil }
+func (noRun) Dataset(context.Context, track.Dataset) error             { return nil }
+func (noRun) Artifact(context.Context, string, io.Reader, int64) error { return nil }
+func (noRun) Model(context.Context, track.LoggedModel) error           { return nil }
+func (noRun) End(context.Context, track.Status, time.Time) error       { return nil }
