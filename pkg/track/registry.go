@@ -5,7 +5,8 @@ import (
 	"time"
 )
 
-// Registry names model versions and moves aliases. A missing model, version or alias wraps fs.ErrNotExist.
+// Registry names model versions and moves aliases. A missing model, version or alias wraps fs.ErrNotExist; other errors are those of
+// Tracker. Models are sorted by name, versions from the newest to the oldest; deleting an alias that is not there is no error.
 type Registry interface {
 	// Create adds a version of a model, making the model where it is new. The same Key created twice is one version.
 	Create(ctx context.Context, v NewVersion) (Version, error)
@@ -20,6 +21,7 @@ type Registry interface {
 
 // NewVersion asks for a model version.
 type NewVersion struct {
+	// Model is the name: no / : . % " or '.
 	Model string
 	// Key identifies the version across retries.
 	Key string
