@@ -138,4 +138,5 @@ func (noRun) Tags(context.Context, map[string]string) error            { return 
 func (noRun) Dataset(context.Context, track.Dataset) error             { return nil }
 func (noRun) Artifact(context.Context, string, io.Reader, int64) error { return nil }
 func (noRun) Model(context.Context, track.LoggedModel) error           { return nil }
+func (noRun) Flush(context.Context) error                              { return nil }
 func (noRun) End(context.Context, track.Status, time.Time) error       { return nil }
