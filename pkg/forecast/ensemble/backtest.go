@@ -1,0 +1,104 @@
+package ensemble
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+
+	"salescast/pkg/backtest"
+	"salescast/pkg/calendar"
+	"salescast/pkg/conformal"
+	"salescast/pkg/forecast"
+	"salescast/pkg/panel"
+)
+
+// Points answers what a member forecast from an origin, laid out as [forecast.Prediction.Point].
+type Points func(member string, origin calendar.Step) []float64
+
+// Settings are those of a combination.
+type Settings struct {
+	Candidates  []Candidate
+	Levels      []float64
+	NonNegative bool
+}
+
+// Fitted is what was learned at an origin from the windows known there.
+type Fitted struct {
+	Origin  calendar.Step
+	Weights []Weight
+	// Calibration is nil where no window was known.
+	Calibration *conformal.Calibration
+	Windows     []calendar.Step
+}
+
+// Fit learns weights and calibration at an origin from the last [backtest.ValidationOrigins] blocks that were known there.
+func Fit(p *panel.Panel, schedule backtest.Schedule, points Points, origin calendar.Step, set Settings) (*Fitted, error) {
+	f := &Fitted{Origin: origin, Windows: schedule.Before(origin, backtest.ValidationOrigins)}
+	windows := make([]Window, len(f.Windows))
+	for w, o := range f.Windows {
+		windows[w].Origin = o
+		for _, c := range set.Candidates {
+			windows[w].Points = append(windows[w].Points, points(c.Name, o))
+		}
+	}
+	f.Weights = Weigh(p, windows, schedule.Horizon, set.Candidates)
+	combined := make([][]float64, len(windows))
+	for w := range windows {
+		combined[w] = open(p, windows[w].Origin, schedule.Horizon, Combine(f.Weights, windows[w].Points))
+	}
+	c, err := Calibrate(p, windows, combined, schedule.Horizon, set.Levels, set.NonNegative)
+	switch {
+	case err == nil:
+		f.Calibration = c
+	case !errors.Is(err, conformal.ErrNoErrors):
+		return nil, err
+	}
+	return f, nil
+}
+
+// open is points with NaN where [Close] puts 0: those quantiles are 0 too, and errors of 0 there would make all others too narrow.
+func open(p *panel.Panel, origin calendar.Step, horizon int, points []float64) []float64 {
+	for _, i := range closedSteps(p, origin, p.Series(), horizon) {
+		points[i] = math.NaN()
+	}
+	return points
+}
+
+// Predict combines what the members forecast from the origin that f was learned at, with quantiles.
+func (f *Fitted) Predict(ctx context.Context, p *panel.Panel, points Points, horizon int, set Settings) (*forecast.Prediction, error) {
+	out := forecast.NewPrediction(f.Origin, p.Series(), horizon, set.Levels)
+	all := make([][]float64, len(f.Weights))
+	for m, w := range f.Weights {
+		all[m] = points(w.Member, f.Origin)
+	}
+	copy(out.Point, Combine(f.Weights, all))
+	if f.Calibration != nil {
+		spread(f.Calibration, identity, horizon, out.Point, out.Quantiles)
+	} else if err := Uncalibrated(ctx, forecast.Request{Panel: p, Origin: f.Origin, Horizon: horizon, Levels: set.Levels}, out, set.NonNegative); err != nil {
+		return nil, err
+	}
+	Close(p, out)
+	return out, nil
+}
+
+// Backtest learns and predicts at every origin in turn, each from the windows known there, and returns the rows under the name model.
+// One candidate alone gives that member's own forecasts with calibrated quantiles.
+func Backtest(ctx context.Context, p *panel.Panel, schedule backtest.Schedule, points Points, model string, origins []calendar.Step, set Settings) (*backtest.Predictions, error) {
+	made := make([]*forecast.Prediction, 0, len(origins))
+	for _, o := range origins {
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+		f, err := Fit(p, schedule, points, o, set)
+		if err != nil {
+			return nil, fmt.Errorf("combining %s at %s: %w", model, p.Frequency.Day(o), err)
+		}
+		pr, err := f.Predict(ctx, p, points, schedule.Horizon, set)
+		if err != nil {
+			return nil, fmt.Errorf("combining %s at %s: %w", model, p.Frequency.Day(o), err)
+		}
+		made = append(made, pr)
+	}
+	return backtest.Collect(p, model, made), nil
+}

@@ -1,0 +1,69 @@
+package ensemble
+
+import (
+	"salescast/pkg/calendar"
+	"salescast/pkg/forecast"
+	"salescast/pkg/panel"
+)
+
+const (
+	// closedRows and closedShare say when a flag means "closed": so many past sales under it, of which this share is 0.
+	closedRows  = 5
+	closedShare = 0.95
+)
+
+// closedFlags returns the known-future covariates of two values, 0 and 1, under which, up to origin, (almost) nothing was sold.
+func closedFlags(p *panel.Panel, origin calendar.Step) []int {
+	var out []int
+	for c := range p.Covariates {
+		v := p.Covariates[c].Values
+		if p.Covariates[c].Role != panel.KnownFuture {
+			continue
+		}
+		flag, rows, zeros := true, 0, 0
+		for s := 0; s < p.Series() && flag; s++ {
+			lo, hi := p.Span(s)
+			end := min(hi, lo+max(0, int(origin)+1-int(p.Start[s])))
+			for r := lo; r < end; r++ {
+				if v[r] != 0 && v[r] != 1 && v[r] == v[r] {
+					flag = false
+					break
+				}
+				if v[r] == 1 && p.Observed[r] {
+					rows++
+					if p.Target[r] == 0 {
+						zeros++
+					}
+				}
+			}
+		}
+		if flag && rows >= closedRows && float64(zeros) >= closedShare*float64(rows) {
+			out = append(out, c)
+		}
+	}
+	return out
+}
+
+// Close sets the forecast and its quantiles to 0 at the steps where a flag says that nothing is sold: a covariate of two values under
+// which, up to the origin, at least 95 % of at least 5 sales were 0.
+func Close(p *panel.Panel, f *forecast.Prediction) {
+	for _, i := range closedSteps(p, f.Origin, f.Series, f.Horizon) {
+		f.Point[i] = 0
+		clear(f.QuantilesAt(i))
+	}
+}
+
+// closedSteps returns the indices, laid out as [forecast.Prediction.Point], of the steps that a flag closes.
+func closedSteps(p *panel.Panel, origin calendar.Step, series, horizon int) []int {
+	var out []int
+	for _, c := range closedFlags(p, origin) {
+		for s := range series {
+			for h := 1; h <= horizon; h++ {
+				if r, ok := p.Row(s, origin+calendar.Step(h)); ok && p.Covariates[c].Values[r] == 1 {
+					out = append(out, s*horizon+h-1)
+				}
+			}
+		}
+	}
+	return out
+}

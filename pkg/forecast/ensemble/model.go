@@ -1,0 +1,133 @@
+package ensemble
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"slices"
+	"strings"
+
+	"salescast/pkg/conformal"
+	"salescast/pkg/forecast"
+	"salescast/pkg/forecast/seasonal"
+	"salescast/pkg/panel"
+)
+
+// Member is a fitted forecaster with its share.
+type Member struct {
+	Weight
+	Model forecast.Model
+}
+
+// Model is the weighted combination of fitted members with calibrated quantiles; it is a [forecast.Model].
+type Model struct {
+	members     []Member
+	calibration *conformal.Calibration
+	index       map[string]int
+	nonNegative bool
+}
+
+// New combines members, of which it closes all. calibration may be nil: then the width of quantiles is that of exponential smoothing.
+// ids are the key values of the series in the order of the calibration. Members without weight are never asked.
+func New(members []Member, calibration *conformal.Calibration, ids [][]string, nonNegative bool) *Model {
+	m := &Model{members: members, calibration: calibration, index: map[string]int{}, nonNegative: nonNegative}
+	for s, id := range ids {
+		m.index[join(id)] = s
+	}
+	return m
+}
+
+// join makes one map key of key values; the separator cannot be typed into a CSV cell by accident.
+func join(id []string) string { return strings.Join(id, "\x1f") }
+
+// Forecast implements [forecast.Model]. Requested levels must be among those that were calibrated.
+func (m *Model) Forecast(ctx context.Context, r forecast.Request) (*forecast.Prediction, error) {
+	weights := make([]Weight, len(m.members))
+	points := make([][]float64, len(m.members))
+	for k, member := range m.members {
+		weights[k] = member.Weight
+		if member.Weight.Weight == 0 {
+			continue
+		}
+		f, err := member.Model.Forecast(ctx, forecast.Request{Panel: r.Panel, Origin: r.Origin, Horizon: r.Horizon})
+		if err != nil {
+			return nil, fmt.Errorf("member %s: %w", member.Member, err)
+		}
+		points[k] = f.Point
+	}
+	out := forecast.NewPrediction(r.Origin, r.Panel.Series(), r.Horizon, r.Levels)
+	copy(out.Point, Combine(weights, points))
+	if err := m.quantiles(ctx, r, out); err != nil {
+		return nil, err
+	}
+	Close(r.Panel, out)
+	return out, nil
+}
+
+func (m *Model) quantiles(ctx context.Context, r forecast.Request, out *forecast.Prediction) error {
+	if len(r.Levels) == 0 {
+		return nil
+	}
+	if m.calibration == nil {
+		return Uncalibrated(ctx, r, out, m.nonNegative)
+	}
+	pick := make([]int, len(r.Levels))
+	for k, q := range r.Levels {
+		if pick[k] = slices.Index(m.calibration.Levels, q); pick[k] < 0 {
+			return fmt.Errorf("quantile level %v was not calibrated; the levels are %v", q, m.calibration.Levels)
+		}
+	}
+	all := make([]float64, len(out.Point)*len(m.calibration.Levels))
+	spread(m.calibration, func(s int) int { return m.lookup(r.Panel, s) }, r.Horizon, out.Point, all)
+	for i := range out.Point {
+		q := out.QuantilesAt(i)
+		for k := range q {
+			q[k] = all[i*len(m.calibration.Levels)+pick[k]]
+		}
+	}
+	return nil
+}
+
+func (m *Model) lookup(p *panel.Panel, s int) int {
+	if i, ok := m.index[join(p.ID(s))]; ok {
+		return i
+	}
+	return conformal.Unseen
+}
+
+// Uncalibrated writes quantiles around out.Point as wide as those of exponential smoothing: for panels too short to be backtested.
+func Uncalibrated(ctx context.Context, r forecast.Request, out *forecast.Prediction, nonNegative bool) error {
+	native, err := seasonal.Complete(seasonal.Smoothing{}, false).Fit(ctx, r.Panel, r.Origin)
+	if err != nil {
+		return err
+	}
+	f, err := native.Forecast(ctx, r)
+	if err != nil {
+		return err
+	}
+	for i, y := range out.Point {
+		q, n := out.QuantilesAt(i), f.QuantilesAt(i)
+		for k := range q {
+			q[k] = y + n[k] - f.Point[i]
+			if !finite(n[k]) {
+				q[k] = y
+			}
+			if nonNegative && !math.IsNaN(q[k]) {
+				q[k] = max(q[k], 0)
+			}
+		}
+	}
+	return nil
+}
+
+// Close closes every member.
+func (m *Model) Close() error {
+	var errs []error
+	for _, member := range m.members {
+		if member.Model != nil {
+			errs = append(errs, member.Model.Close())
+		}
+	}
+	return errors.Join(errs...)
+}

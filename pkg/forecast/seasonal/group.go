@@ -1,0 +1,231 @@
+package seasonal
+
+import (
+	"context"
+	"math"
+
+	"salescast/pkg/calendar"
+	"salescast/pkg/forecast"
+	"salescast/pkg/panel"
+)
+
+// Group forecasts a series with little or no history like its kin: the recent mean, by weekday where the panel is daily, of the series
+// that share its last key (the item), else its first (the store), else of all, times the ratio of the series' own sales to theirs.
+// A series without kin is forecast at its own mean.
+type Group struct{ NonNegative bool }
+
+// Fit returns a model that looks at the panel only when asked for a forecast.
+func (g Group) Fit(context.Context, *panel.Panel, calendar.Step) (forecast.Model, error) {
+	return groupModel{g}, nil
+}
+
+type groupModel struct{ Group }
+
+func (groupModel) Close() error { return nil }
+
+// MinHistory is the number of steps from its first sale that a series must have for a forecast of its own: 4 weeks, 8 weeks, 3 months.
+func MinHistory(f calendar.Frequency) int {
+	_, base := yearShape(f)
+	return base
+}
+
+// Forecast implements [forecast.Model]. Quantiles are normal, with the standard deviation of a Poisson variable or, if larger, half
+// the forecast: little is known.
+func (m groupModel) Forecast(ctx context.Context, r forecast.Request) (*forecast.Prediction, error) {
+	all := make([]int, r.Panel.Series())
+	for s := range all {
+		all[s] = s
+	}
+	return m.forecast(ctx, r, all)
+}
+
+func (m groupModel) forecast(ctx context.Context, r forecast.Request, series []int) (*forecast.Prediction, error) {
+	p := r.Panel
+	out := forecast.NewPrediction(r.Origin, p.Series(), r.Horizon, r.Levels)
+	profiles := groupProfiles(p, r.Origin)
+	for _, s := range series {
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+		v := historyOf(p, s, r.Origin)
+		kin, ok := profiles.of(p, s)
+		if !ok {
+			own := v.mean(0, v.n())
+			if math.IsNaN(own) {
+				continue
+			}
+			kin = profile{own, own, own, own, own, own, own}
+		}
+		ratio := kin.ratio(v, p.Frequency, p.Start[s])
+		for h := 1; h <= r.Horizon; h++ {
+			i := out.At(s, h)
+			out.Point[i] = ratio * kin[seasonOf(p.Frequency, r.Origin+calendar.Step(h))]
+			normal(out.Point[i], max(math.Sqrt(math.Abs(out.Point[i])), 0.5*math.Abs(out.Point[i])), r.Levels, m.NonNegative, out.QuantilesAt(i))
+		}
+	}
+	return out, nil
+}
+
+// profile is a mean sale by weekday; without weekdays only the first counts.
+type profile [7]float64
+
+func seasonOf(f calendar.Frequency, at calendar.Step) int {
+	if f.Unit == calendar.Daily {
+		return f.Day(at).Weekday()
+	}
+	return 0
+}
+
+// ratio is the series' own sales over those of its kin at the same steps, shrunk to 1 by two weeks (four weeks, two months) of the kin's.
+func (k profile) ratio(v history, f calendar.Frequency, start calendar.Step) float64 {
+	prior := map[calendar.Unit]float64{calendar.Daily: 14, calendar.Weekly: 4, calendar.Monthly: 2}[f.Unit]
+	var own, kin, n float64
+	for i := max(0, len(v.target)-2*MinHistory(f)); i < len(v.target); i++ {
+		if y, ok := v.at(i); ok {
+			own, kin, n = own+y, kin+k[seasonOf(f, start+calendar.Step(i))], n+1
+		}
+	}
+	if n == 0 || kin == 0 {
+		return 1
+	}
+	return (own + prior*kin/n) / (kin + prior*kin/n)
+}
+
+// profiles are those of series with enough history, by key and code; all is that of the panel.
+type profiles struct {
+	keys []map[int32]profile // last key first
+	all  profile
+	any  bool
+}
+
+func (g profiles) of(p *panel.Panel, s int) (profile, bool) {
+	for k := range g.keys {
+		if v, ok := g.keys[k][p.Keys[groupKey(p, k)].Codes[s]]; ok {
+			return v, true
+		}
+	}
+	return g.all, g.any
+}
+
+// groupKey is the key looked at in the k-th place: the last, then the first.
+func groupKey(p *panel.Panel, k int) int { return (len(p.Keys) - 1) * (1 - k) }
+
+func groupProfiles(p *panel.Panel, origin calendar.Step) profiles {
+	type sums struct{ sum, n [7]float64 }
+	levels := min(len(p.Keys), 2)
+	if len(p.Keys) == 1 { // one key is the series itself
+		levels = 0
+	}
+	by := make([]map[int32]*sums, levels)
+	for k := range by {
+		by[k] = map[int32]*sums{}
+	}
+	all := &sums{}
+	base := MinHistory(p.Frequency)
+	for s := range p.Series() {
+		v := historyOf(p, s, origin)
+		if v.n() < base {
+			continue
+		}
+		into := []*sums{all}
+		for k := range by {
+			c := p.Keys[groupKey(p, k)].Codes[s]
+			if by[k][c] == nil {
+				by[k][c] = &sums{}
+			}
+			into = append(into, by[k][c])
+		}
+		for i := max(0, v.n()-2*base); i < v.n(); i++ {
+			if y, ok := v.at(i); ok {
+				d := seasonOf(p.Frequency, p.Start[s]+calendar.Step(i))
+				for _, a := range into {
+					a.sum[d] += y
+					a.n[d]++
+				}
+			}
+		}
+	}
+	mean := func(a *sums) (out profile, ok bool) {
+		var sum, n float64
+		for d := range a.sum {
+			sum, n = sum+a.sum[d], n+a.n[d]
+		}
+		for d := range out {
+			out[d] = sum / max(n, 1)
+			if a.n[d] > 0 {
+				out[d] = a.sum[d] / a.n[d]
+			}
+		}
+		return out, n > 0
+	}
+	g := profiles{keys: make([]map[int32]profile, levels)}
+	g.all, g.any = mean(all)
+	for k := range by {
+		g.keys[k] = map[int32]profile{}
+		for c, a := range by[k] {
+			if v, ok := mean(a); ok {
+				g.keys[k][c] = v
+			}
+		}
+	}
+	return g
+}
+
+// Complete wraps a forecaster so that series without a forecast, because they have no or too little history, get that of their [Group].
+func Complete(f forecast.Forecaster, nonNegative bool) forecast.Forecaster {
+	return completing{f, nonNegative}
+}
+
+type completing struct {
+	forecast.Forecaster
+	nonNegative bool
+}
+
+func (c completing) Fit(ctx context.Context, p *panel.Panel, origin calendar.Step) (forecast.Model, error) {
+	m, err := c.Forecaster.Fit(ctx, p, origin)
+	if err != nil {
+		return nil, err
+	}
+	return CompleteModel(m, c.nonNegative), nil
+}
+
+// CompleteModel is [Complete] for a model; closing it closes m.
+func CompleteModel(m forecast.Model, nonNegative bool) forecast.Model {
+	return completeModel{m, groupModel{Group{NonNegative: nonNegative}}}
+}
+
+type completeModel struct {
+	forecast.Model
+	group groupModel
+}
+
+// Unwrap returns the model that was completed.
+func (m completeModel) Unwrap() forecast.Model { return m.Model }
+
+func (m completeModel) Forecast(ctx context.Context, r forecast.Request) (*forecast.Prediction, error) {
+	out, err := m.Model.Forecast(ctx, r)
+	if err != nil {
+		return nil, err
+	}
+	var missing []int
+	for s := range out.Series {
+		if out.Horizon > 0 && math.IsNaN(out.Point[out.At(s, 1)]) {
+			missing = append(missing, s)
+		}
+	}
+	if len(missing) == 0 {
+		return out, nil
+	}
+	g, err := m.group.forecast(ctx, r, missing)
+	if err != nil {
+		return nil, err
+	}
+	for _, s := range missing {
+		a, b := s*out.Horizon, (s+1)*out.Horizon
+		copy(out.Point[a:b], g.Point[a:b])
+		if n := len(out.Levels); n > 0 {
+			copy(out.Quantiles[a*n:b*n], g.Quantiles[a*n:b*n])
+		}
+	}
+	return out, nil
+}
