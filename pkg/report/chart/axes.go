@@ -1,0 +1,248 @@
+package chart
+
+import (
+	"math"
+	"slices"
+	"time"
+
+	"gonum.org/v1/plot"
+	"gonum.org/v1/plot/plotter"
+	"gonum.org/v1/plot/text"
+	"gonum.org/v1/plot/vg"
+	"gonum.org/v1/plot/vg/draw"
+
+	"salescast/pkg/calendar"
+)
+
+// axes returns an empty plot: no frame, soft labels, horizontal hairlines. What y means stands above the plot, upright.
+func axes(x string) *plot.Plot {
+	p := plot.New()
+	p.BackgroundColor = nil
+	for _, a := range []*plot.Axis{&p.X, &p.Y} {
+		a.LineStyle.Width = 0
+		a.Tick.LineStyle.Width = 0
+		a.Tick.Length = 3
+		a.Padding = 2
+		rotation := a.Tick.Label.Rotation
+		a.Tick.Label = style(9, false, soft)
+		a.Tick.Label.Rotation = rotation
+		a.Label.TextStyle = style(9.5, false, soft)
+	}
+	p.X.Tick.Label.XAlign, p.X.Tick.Label.YAlign = center, top
+	p.Y.Tick.Label.XAlign, p.Y.Tick.Label.YAlign = right, middle
+	p.X.Label.TextStyle.XAlign, p.X.Label.TextStyle.YAlign = center, top
+	p.X.Label.Text, p.X.Label.Padding = x, -2
+	p.X.Tick.Marker, p.Y.Tick.Marker = ticks{6, amounts}, ticks{6, amounts}
+	g := plotter.NewGrid()
+	g.Vertical.Width = 0
+	g.Horizontal = draw.LineStyle{Color: hairline, Width: 0.75}
+	p.Add(g)
+	return p
+}
+
+// ticks places about count ticks at 1, 2, 2.5 or 5 times a power of ten.
+type ticks struct {
+	count int
+	label func(v, step float64) string
+}
+
+// amounts and shares write what an axis counts, with the decimals that its step needs.
+func amounts(v, _ float64) string { return number(v) }
+
+func shares(v, step float64) string {
+	return percent(v, min(max(int(math.Ceil(-2-math.Log10(step)-1e-9)), 0), 6))
+}
+
+func (t ticks) Ticks(lo, hi float64) []plot.Tick {
+	if !(hi > lo) || math.IsInf(hi-lo, 0) {
+		return nil
+	}
+	raw := (hi - lo) / float64(t.count)
+	unit := math.Pow(10, math.Floor(math.Log10(raw)))
+	step := 10 * unit
+	for _, m := range []float64{1, 2, 2.5, 5} {
+		if m*unit >= raw {
+			step = m * unit
+			break
+		}
+	}
+	var out []plot.Tick
+	for k := math.Ceil(lo/step - 1e-9); k*step <= hi+1e-9*step; k++ {
+		out = append(out, plot.Tick{Value: k * step, Label: t.label(k*step, step)})
+	}
+	return out
+}
+
+// dates are ticks over days: Mondays, every second of them, firsts of months, or years, so that at most count stand side by side.
+type dates struct{ count int }
+
+func (t dates) Ticks(lo, hi float64) []plot.Tick {
+	span := hi - lo
+	var out []plot.Tick
+	for weeks := 1; weeks <= 2; weeks++ {
+		if span > float64(7*weeks*t.count) {
+			continue
+		}
+		for d := calendar.Day(math.Ceil(lo)); float64(d) <= hi; d++ {
+			if d.Weekday() == 0 && (weeks == 1 || (int(d)+3)/7%2 == 0) {
+				out = append(out, plot.Tick{Value: float64(d), Label: d.Time().Format("2 Jan")})
+			}
+		}
+		return out
+	}
+	every := 12
+	for _, m := range []int{1, 2, 3, 6} {
+		if span/30.4/float64(m) <= float64(t.count) {
+			every = m
+			break
+		}
+	}
+	y, m, _ := calendar.Day(lo).Date()
+	for i := int(m) - 1; ; i++ {
+		d := calendar.DateOf(y, time.Month(i+1), 1)
+		if float64(d) > hi {
+			return out
+		}
+		if float64(d) < lo || i%every != 0 {
+			continue
+		}
+		label := d.Time().Format("Jan")
+		if len(out) == 0 || i%12 == 0 {
+			label = d.Time().Format("Jan 2006")
+		}
+		out = append(out, plot.Tick{Value: float64(d), Label: label})
+	}
+}
+
+// drawUnder draws p with what y means written above it.
+func drawUnder(c draw.Canvas, p *plot.Plot, y string) {
+	write(c, y, c.Min.X, c.Max.Y, style(9.5, false, soft), left, top)
+	c.Max.Y -= 18
+	p.Draw(c)
+}
+
+func curve(xy plotter.XYs, c draw.LineStyle) *plotter.Line {
+	l := &plotter.Line{XYs: xy, LineStyle: c}
+	return l
+}
+
+// curves draws xy in pieces, broken where y is NaN; a piece of one point is a dot.
+func curves(p *plot.Plot, xy plotter.XYs, c draw.LineStyle) {
+	for len(xy) > 0 {
+		n := slices.IndexFunc(xy, func(v plotter.XY) bool { return math.IsNaN(v.Y) })
+		if n < 0 {
+			n = len(xy)
+		}
+		if n == 1 {
+			p.Add(dots{xy[:n], 2 * c.Width, c})
+		} else if n > 1 {
+			p.Add(curve(xy[:n], c))
+		}
+		xy = xy[min(n+1, len(xy)):]
+	}
+}
+
+// band fills between lo and hi, both over x.
+type band struct {
+	x, lo, hi []float64
+	fill      draw.LineStyle
+}
+
+func (b band) Plot(c draw.Canvas, p *plot.Plot) {
+	tx, ty := p.Transforms(&c)
+	pts := make([]vg.Point, 0, 2*len(b.x))
+	for i := range b.x {
+		pts = append(pts, vg.Point{X: tx(b.x[i]), Y: ty(b.hi[i])})
+	}
+	for i := len(b.x) - 1; i >= 0; i-- {
+		pts = append(pts, vg.Point{X: tx(b.x[i]), Y: ty(b.lo[i])})
+	}
+	if len(pts) > 2 {
+		c.FillPolygon(b.fill.Color, pts)
+	}
+}
+
+func (b band) DataRange() (x0, x1, y0, y1 float64) {
+	return slices.Min(b.x), slices.Max(b.x), slices.Min(b.lo), slices.Max(b.hi)
+}
+
+// rule is a straight line across the whole plot, from edge to edge at y = a + b*x, or upright at x.
+type rule struct {
+	a, b    float64
+	upright bool
+	line    draw.LineStyle
+	label   string
+}
+
+func (r rule) Plot(c draw.Canvas, p *plot.Plot) {
+	tx, ty := p.Transforms(&c)
+	if r.upright {
+		c.StrokeLine2(r.line, tx(r.a), c.Min.Y, tx(r.a), c.Max.Y)
+		write(c, r.label, tx(r.a)+3, c.Max.Y, style(8.5, false, soft), left, top)
+		return
+	}
+	c.StrokeLines(r.line, c.ClipLinesXY([]vg.Point{{X: tx(p.X.Min), Y: ty(r.a + r.b*p.X.Min)}, {X: tx(p.X.Max), Y: ty(r.a + r.b*p.X.Max)}})...)
+}
+
+// endLabels name curves at their right ends, moved apart where they would overlap.
+type endLabels struct {
+	labels []endLabel
+	size   vg.Length
+}
+
+type endLabel struct {
+	x, y float64
+	text string
+	st   text.Style
+}
+
+func (e endLabels) Plot(c draw.Canvas, p *plot.Plot) {
+	tx, ty := p.Transforms(&c)
+	sorted := slices.Clone(e.labels)
+	slices.SortStableFunc(sorted, func(a, b endLabel) int {
+		switch {
+		case a.y < b.y:
+			return -1
+		case a.y > b.y:
+			return 1
+		}
+		return 0
+	})
+	at := make([]vg.Length, len(sorted))
+	for i, l := range sorted {
+		at[i] = ty(l.y)
+	}
+	spread(at, e.size*1.25)
+	for i, l := range sorted {
+		write(c, l.text, tx(l.x)+5, at[i], l.st, left, middle)
+	}
+}
+
+// GlyphBoxes reserves room for the labels at the right edge.
+func (e endLabels) GlyphBoxes(p *plot.Plot) []plot.GlyphBox {
+	var out []plot.GlyphBox
+	for _, l := range e.labels {
+		out = append(out, plot.GlyphBox{X: p.X.Norm(l.x), Y: p.Y.Norm(l.y), Rectangle: vg.Rectangle{Max: vg.Point{X: l.st.Width(l.text) + 6}}})
+	}
+	return out
+}
+
+// dots draws small round points; those outside the axes are left out.
+type dots struct {
+	xy   plotter.XYs
+	size vg.Length
+	fill draw.LineStyle
+}
+
+func (d dots) Plot(c draw.Canvas, p *plot.Plot) {
+	tx, ty := p.Transforms(&c)
+	for _, v := range d.xy {
+		x, y := tx(v.X), ty(v.Y)
+		if !c.Contains(vg.Point{X: x, Y: y}) {
+			continue
+		}
+		c.DrawGlyph(draw.GlyphStyle{Color: d.fill.Color, Radius: d.size, Shape: draw.CircleGlyph{}}, vg.Point{X: x, Y: y})
+	}
+}
+
+func (d dots) DataRange() (x0, x1, y0, y1 float64) { return plotter.XYRange(d.xy) }
