@@ -71,3 +71,16 @@ type Contributor interface {
 
 // Open loads a saved model. The map from Format to Open is wired in cmd and handed down.
 type Open func(r io.Reader) (Model, error)
+
+// UnavailableError says that an engine's library could not be opened, and what helps.
+type UnavailableError struct {
+	Engine string
+	Err    error
+	Hint   string
+}
+
+func (e *UnavailableError) Error() string {
+	return "the engine " + e.Engine + " is not available: " + e.Err.Error()
+}
+
+func (e *UnavailableError) Unwrap() error { return e.Err }

@@ -1,0 +1,21 @@
+# The engines: XGBoost and LightGBM as their authors build them, ready to be embedded (build tag "engines") or found by tests.
+
+PYTHON       ?= python3
+ENGINES_ARCH ?= $(shell go env GOARCH)
+ENGINES_DIR  ?= .engines
+EMBEDDED_DIR := pkg/internal/dl/embedded
+
+.PHONY: engines engines-all test-engines-python
+
+engines: $(ENGINES_DIR)/linux_$(ENGINES_ARCH)/engines.json $(EMBEDDED_DIR)/linux_$(ENGINES_ARCH)/engines.json ## Fetch the pinned XGBoost and LightGBM libraries
+
+engines-all: ## Fetch them for amd64 and arm64
+	$(MAKE) engines ENGINES_ARCH=amd64
+	$(MAKE) engines ENGINES_ARCH=arm64
+
+# Only the pins and the way they are packed make the folder old.
+$(ENGINES_DIR)/linux_%/engines.json: pkg/internal/dl/fetch/wheels.txt pkg/internal/dl/fetch/main.go pkg/internal/dl/fetch/elf.go
+	CGO_ENABLED=0 go run ./pkg/internal/dl/fetch -python $(PYTHON) -arch $* -out $(@D)
+
+$(EMBEDDED_DIR)/linux_%/engines.json: $(ENGINES_DIR)/linux_%/engines.json
+	rm -rf $(@D) && mkdir -p $(@D) && cp $(<D)/* $(@D)/
