@@ -1,0 +1,365 @@
+package columnar
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"math"
+	"strconv"
+	"strings"
+
+	"github.com/parquet-go/parquet-go"
+
+	"salescast/pkg/backtest"
+	"salescast/pkg/calendar"
+	"salescast/pkg/panel"
+)
+
+const predictionsKey = "salescast.predictions"
+
+// predictionsMeta keeps what the rows alone do not say: the series that the codes of Series mean, and the order of the models.
+type predictionsMeta struct {
+	Version int                  `json:"version"`
+	Keys    []predictionsKeyMeta `json:"keys"`
+	Models  []string             `json:"models"`
+	Levels  []float64            `json:"levels"`
+}
+
+type predictionsKeyMeta struct {
+	Name   string   `json:"name"`
+	Levels []string `json:"levels"`
+	Codes  []int32  `json:"codes"`
+}
+
+// QuantileName is the column of a quantile level: 0.025 is q025, 0.5 is q50.
+func QuantileName(level float64) string {
+	s := strings.TrimPrefix(strconv.FormatFloat(level, 'f', -1, 64), "0.")
+	if len(s) == 1 {
+		s += "0"
+	}
+	return "q" + s
+}
+
+func predictionColumns(p *backtest.Predictions) []string {
+	var names []string
+	for _, k := range p.Keys {
+		names = append(names, k.Name)
+	}
+	names = append(names, "date", "cutoff", "horizon", "model", "actual", "forecast")
+	for _, l := range p.Levels {
+		names = append(names, QuantileName(l))
+	}
+	return names
+}
+
+func checkPredictions(p *backtest.Predictions) error {
+	n := p.Rows()
+	for name, have := range map[string]int{
+		"model": len(p.Model), "cutoff": len(p.Cutoff), "date": len(p.Date), "horizon": len(p.Horizon),
+		"actual": len(p.Actual), "forecast": len(p.Forecast),
+	} {
+		if have != n {
+			return fmt.Errorf("writing predictions: column %s has %d of %d rows", name, have, n)
+		}
+	}
+	if len(p.Quantiles) != n*len(p.Levels) {
+		return fmt.Errorf("writing predictions: %d quantiles for %d rows of %d levels", len(p.Quantiles), n, len(p.Levels))
+	}
+	return nil
+}
+
+// WritePredictions writes predictions as Parquet: the keys, date, cutoff, horizon, model, actual (null where none was observed),
+// forecast, then a column per quantile level.
+func WritePredictions(w io.Writer, p *backtest.Predictions) error {
+	if err := checkPredictions(p); err != nil {
+		return err
+	}
+	names := predictionColumns(p)
+	k := len(p.Keys)
+	var leaves []leaf
+	for i, n := range names {
+		switch {
+		case i < k || i == k+3:
+			leaves = append(leaves, textLeaf(n))
+		case i < k+2:
+			leaves = append(leaves, dateLeaf(n))
+		case i == k+2:
+			leaves = append(leaves, intLeaf(n, 32))
+		case i == k+4:
+			leaves = append(leaves, nullableDoubleLeaf(n))
+		default:
+			leaves = append(leaves, doubleLeaf(n))
+		}
+	}
+	t, err := newTableWriter(w, leaves)
+	if err != nil {
+		return fmt.Errorf("writing predictions: %w", err)
+	}
+	meta := predictionsMeta{Version: 1, Models: p.Models, Levels: p.Levels}
+	for _, key := range p.Keys {
+		meta.Keys = append(meta.Keys, predictionsKeyMeta(key))
+	}
+	text, err := json.Marshal(meta)
+	if err != nil {
+		return fmt.Errorf("writing predictions: %w", err)
+	}
+	t.w.SetKeyValueMetadata(predictionsKey, string(text))
+	var codes []int32
+	var column []float64
+	for lo := 0; lo < p.Rows(); lo += rowGroupRows {
+		hi := min(lo+rowGroupRows, p.Rows())
+		for i, key := range p.Keys {
+			codes = codes[:0]
+			for _, s := range p.Series[lo:hi] {
+				codes = append(codes, key.Codes[s])
+			}
+			t.codes(i, key.Levels, codes)
+		}
+		t.days(k, p.Date[lo:hi])
+		t.days(k+1, p.Cutoff[lo:hi])
+		t.ints(k+2, p.Horizon[lo:hi])
+		t.codes(k+3, p.Models, p.Model[lo:hi])
+		t.nullableDoubles(k+4, p.Actual[lo:hi])
+		t.doubles(k+5, p.Forecast[lo:hi])
+		for q := range p.Levels {
+			column = column[:0]
+			for i := lo; i < hi; i++ {
+				column = append(column, p.Quantiles[i*len(p.Levels)+q])
+			}
+			t.doubles(k+6+q, column)
+		}
+		t.rows += hi - lo
+		if err := t.endRowGroup(); err != nil {
+			return err
+		}
+	}
+	return t.close()
+}
+
+// ReadPredictions reads what WritePredictions wrote.
+func ReadPredictions(ctx context.Context, r ReaderAt) (p *backtest.Predictions, err error) {
+	defer guard("", &err)
+	f, err := openParquet(r, r.Size(), "")
+	if err != nil {
+		return nil, fmt.Errorf("opening predictions: %w", err)
+	}
+	text, ok := f.Lookup(predictionsKey)
+	if !ok {
+		return nil, &SyntaxError{Msg: "this Parquet file does not hold predictions: it has no metadata " + predictionsKey}
+	}
+	var meta predictionsMeta
+	if err := json.Unmarshal([]byte(text), &meta); err != nil {
+		return nil, &SyntaxError{Msg: "the predictions' metadata cannot be read", Err: err}
+	}
+	if meta.Version != 1 {
+		return nil, &SyntaxError{Msg: fmt.Sprintf("the predictions' layout has version %d and this program reads 1", meta.Version)}
+	}
+	p = &backtest.Predictions{Models: meta.Models, Levels: meta.Levels}
+	for _, k := range meta.Keys {
+		p.Keys = append(p.Keys, panel.Key(k))
+	}
+	d, err := newPredictionsReader(f, p)
+	if err != nil {
+		return nil, err
+	}
+	for _, rg := range f.RowGroups() {
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+		if err := d.read(rg); err != nil {
+			return nil, fmt.Errorf("reading predictions: %w", err)
+		}
+	}
+	return p, nil
+}
+
+type predictionsReader struct {
+	p      *backtest.Predictions
+	column []int
+	levels []map[string]int32
+	series map[string]int32
+	models map[string]int32
+}
+
+func newPredictionsReader(f *parquet.File, p *backtest.Predictions) (*predictionsReader, error) {
+	d := &predictionsReader{p: p, series: map[string]int32{}, models: map[string]int32{}}
+	for _, n := range predictionColumns(p) {
+		i, err := columnIndex(f, n)
+		if err != nil {
+			return nil, fmt.Errorf("opening predictions: %w", err)
+		}
+		d.column = append(d.column, i)
+	}
+	for i, m := range p.Models {
+		d.models[m] = int32(i)
+	}
+	for _, k := range p.Keys {
+		m := map[string]int32{}
+		for i, l := range k.Levels {
+			m[l] = int32(i)
+		}
+		d.levels = append(d.levels, m)
+		if len(k.Codes) != len(p.Keys[0].Codes) {
+			return nil, &SyntaxError{Column: k.Name, Msg: "the keys have different numbers of series"}
+		}
+		for _, c := range k.Codes {
+			if c < 0 || int(c) >= len(k.Levels) {
+				return nil, &SyntaxError{Column: k.Name, Msg: "a key's code is out of range"}
+			}
+		}
+	}
+	if len(p.Keys) > 0 {
+		for s := range p.Keys[0].Codes {
+			var id []byte
+			for _, k := range p.Keys {
+				id = appendCode(id, k.Codes[s])
+			}
+			d.series[string(id)] = int32(s)
+		}
+	}
+	return d, nil
+}
+
+func appendCode(b []byte, c int32) []byte {
+	return append(b, byte(c), byte(c>>8), byte(c>>16), byte(c>>24))
+}
+
+func lookup(m map[string]int32) func([]byte) (int32, error) {
+	return func(b []byte) (int32, error) {
+		c, ok := m[string(b)]
+		if !ok {
+			return 0, &SyntaxError{Msg: fmt.Sprintf("%q is not among the file's levels", b)}
+		}
+		return c, nil
+	}
+}
+
+func (d *predictionsReader) read(rg parquet.RowGroup) error {
+	p, chunks, k := d.p, rg.ColumnChunks(), len(d.p.Keys)
+	from := p.Rows()
+	codes := make([][]int32, k)
+	var err error
+	for i := range codes {
+		if codes[i], err = readCodes(chunks[d.column[i]], nil, lookup(d.levels[i])); err != nil {
+			return err
+		}
+	}
+	dates, err := readInts(chunks[d.column[k]], nil)
+	if err != nil {
+		return err
+	}
+	cutoffs, err := readInts(chunks[d.column[k+1]], nil)
+	if err != nil {
+		return err
+	}
+	if p.Horizon, err = readInts(chunks[d.column[k+2]], p.Horizon); err != nil {
+		return err
+	}
+	if p.Model, err = readCodes(chunks[d.column[k+3]], p.Model, lookup(d.models)); err != nil {
+		return err
+	}
+	if p.Actual, err = readDoubles(chunks[d.column[k+4]], p.Actual); err != nil {
+		return err
+	}
+	if p.Forecast, err = readDoubles(chunks[d.column[k+5]], p.Forecast); err != nil {
+		return err
+	}
+	n := len(dates)
+	quantiles := make([][]float64, len(p.Levels))
+	for q := range quantiles {
+		if quantiles[q], err = readDoubles(chunks[d.column[k+6+q]], nil); err != nil {
+			return err
+		}
+		if len(quantiles[q]) != n {
+			return shortColumn(n, len(quantiles[q]))
+		}
+	}
+	for _, have := range []int{len(cutoffs), len(p.Horizon) - from, len(p.Model) - from, len(p.Actual) - from, len(p.Forecast) - from} {
+		if have != n {
+			return shortColumn(n, have)
+		}
+	}
+	var id []byte
+	for i := range n {
+		id = id[:0]
+		for c := range codes {
+			if len(codes[c]) != n {
+				return shortColumn(n, len(codes[c]))
+			}
+			id = appendCode(id, codes[c][i])
+		}
+		s, ok := d.series[string(id)]
+		if !ok {
+			return &SyntaxError{Line: int64(from + i + 1), Msg: "the row's series is not in the file's list of series"}
+		}
+		p.Series = append(p.Series, s)
+		p.Date = append(p.Date, calendar.Day(dates[i]))
+		p.Cutoff = append(p.Cutoff, calendar.Day(cutoffs[i]))
+		for q := range quantiles {
+			p.Quantiles = append(p.Quantiles, quantiles[q][i])
+		}
+	}
+	return nil
+}
+
+// WritePredictionsCSV writes predictions as CSV with a header, in the columns of WritePredictions. Numbers have the precision of a
+// float32; an unobserved actual is empty.
+func WritePredictionsCSV(w io.Writer, p *backtest.Predictions) error {
+	if err := checkPredictions(p); err != nil {
+		return err
+	}
+	b := bufio.NewWriterSize(w, 1<<16)
+	var line []byte
+	for i, n := range predictionColumns(p) {
+		if i > 0 {
+			line = append(line, ',')
+		}
+		line = appendField(line, n)
+	}
+	line = append(line, '\n')
+	for i := range p.Rows() {
+		for _, k := range p.Keys {
+			line = append(appendField(line, k.Levels[k.Codes[p.Series[i]]]), ',')
+		}
+		line = append(append(line, p.Date[i].String()...), ',')
+		line = append(append(line, p.Cutoff[i].String()...), ',')
+		line = append(strconv.AppendInt(line, int64(p.Horizon[i]), 10), ',')
+		line = append(appendField(line, p.Models[p.Model[i]]), ',')
+		line = append(appendNumber(line, p.Actual[i]), ',')
+		line = appendNumber(line, p.Forecast[i])
+		for q := range p.Levels {
+			line = appendNumber(append(line, ','), p.Quantiles[i*len(p.Levels)+q])
+		}
+		line = append(line, '\n')
+		if _, err := b.Write(line); err != nil {
+			return fmt.Errorf("writing predictions: %w", err)
+		}
+		line = line[:0]
+	}
+	if _, err := b.Write(line); err != nil {
+		return fmt.Errorf("writing predictions: %w", err)
+	}
+	if err := b.Flush(); err != nil {
+		return fmt.Errorf("writing predictions: %w", err)
+	}
+	return nil
+}
+
+func appendNumber(b []byte, x float64) []byte {
+	if math.IsNaN(x) {
+		return b
+	}
+	return strconv.AppendFloat(b, x, 'f', -1, 32)
+}
+
+// appendField quotes a CSV field where it must be (RFC 4180).
+func appendField(b []byte, s string) []byte {
+	if !strings.ContainsAny(s, ",\"\r\n") && s == strings.TrimSpace(s) {
+		return append(b, s...)
+	}
+	b = append(b, '"')
+	b = append(b, strings.ReplaceAll(s, `"`, `""`)...)
+	return append(b, '"')
+}
