@@ -122,7 +122,7 @@ var errStop = errors.New("stop")
 
 func (s *Spool) firstStart(key string) (startBody, error) {
 	var b startBody
-	_, _, err := s.scanRun(key, func(l line) error {
+	_, err := s.scanRun(key, func(l line) error {
 		var err error
 		if l.Op != opStart {
 			return fmt.Errorf("%w: the log begins with %q", ErrCorrupt, l.Op)
@@ -141,18 +141,18 @@ func (s *Spool) firstStart(key string) (startBody, error) {
 	return b, err
 }
 
-func (s *Spool) scanRun(key string, apply func(line) error) (chain, int64, error) {
+func (s *Spool) scanRun(key string, apply func(line) error) (int64, error) {
 	f, err := os.Open(filepath.Join(s.runDir(key), "log.jsonl"))
 	if err != nil {
-		return chain{}, 0, err
+		return 0, err
 	}
-	c, n, err := scan(f, chain{}, apply)
-	return c, n, errors.Join(err, f.Close())
+	_, n, err := scan(f, chain{}, apply)
+	return n, errors.Join(err, f.Close())
 }
 
 // replayRun sends one run, and returns nil where the target has it all.
 func (s *Spool) replayRun(ctx context.Context, key string, to track.Tracker, target string) (*Sent, error) {
-	_, size, err := s.scanRun(key, func(line) error { return ctx.Err() })
+	size, err := s.scanRun(key, func(line) error { return ctx.Err() })
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
@@ -167,7 +167,7 @@ func (s *Spool) replayRun(ctx context.Context, key string, to track.Tracker, tar
 		return nil, nil
 	}
 	p := player{spool: s, key: key, to: to}
-	_, size, err = s.scanRun(key, func(l line) error { return p.play(ctx, l) })
+	size, err = s.scanRun(key, func(l line) error { return p.play(ctx, l) })
 	if err != nil {
 		return nil, err
 	}
@@ -371,5 +371,5 @@ func (s *Spool) hold(ctx context.Context, name string) (func(), error) {
 	if err := waitLock(ctx, f); err != nil {
 		return nil, errors.Join(err, f.Close())
 	}
-	return func() { _ = f.Close() }, nil //nolint:errcheck // nothing was written
+	return func() { _ = f.Close() }, nil
 }

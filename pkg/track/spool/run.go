@@ -41,9 +41,7 @@ func newRun(s *Spool, spec track.Spec) *run {
 				return nil
 			}
 			p, err := decode[map[string]string](l)
-			for k, v := range p {
-				r.params[k] = v
-			}
+			maps.Copy(r.params, p)
 			return err
 		},
 	}

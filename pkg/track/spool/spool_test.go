@@ -58,7 +58,7 @@ func observe(t *testing.T, dir, key string) []tracktest.Observed {
 	if _, err := os.Stat(s.runDir(key)); err != nil {
 		return nil
 	}
-	_, _, err := s.scanRun(key, func(l line) error { return p.play(t.Context(), l) })
+	_, err := s.scanRun(key, func(l line) error { return p.play(t.Context(), l) })
 	must(t, err)
 	if p.ended != nil {
 		must(t, p.run.End(t.Context(), p.ended.Status, p.ended.at()))

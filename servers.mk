@@ -1,0 +1,19 @@
+# The real servers that tests/ talk to, in the versions that they are tested with. Included by the Makefile.
+
+MINIO_VERSION     := v0.0.0-20260212201848-7aac2a2c5b7c
+VERSITYGW_VERSION := v1.8.0
+MLFLOW_VERSION    := 3.17.2
+PYTHON            ?= python3
+
+.PHONY: servers
+servers: .build/bin/minio .build/bin/versitygw .build/venvs/mlflow-3.17/bin/mlflow ## install the servers that tests talk to
+
+.build/bin/minio:
+	GOBIN=$(CURDIR)/.build/bin go install github.com/minio/minio@$(MINIO_VERSION)
+
+.build/bin/versitygw:
+	GOBIN=$(CURDIR)/.build/bin go install github.com/versity/versitygw/cmd/versitygw@$(VERSITYGW_VERSION)
+
+.build/venvs/mlflow-3.17/bin/mlflow:
+	$(PYTHON) -m venv .build/venvs/mlflow-3.17
+	.build/venvs/mlflow-3.17/bin/pip install --quiet mlflow==$(MLFLOW_VERSION) boto3

@@ -1,0 +1,172 @@
+package servers
+
+import (
+	"context"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// AccessKey and SecretKey open the object stores.
+const (
+	AccessKey = "salescast-tests"
+	SecretKey = "not-a-secret-only-for-tests"
+)
+
+// Server is a running server. It ends with the test.
+type Server struct {
+	// URL is its address without a slash at the end.
+	URL string
+	// Dir is the folder of its data.
+	Dir string
+
+	cmd  *exec.Cmd
+	args []string
+	env  []string
+	log  string
+	dead chan struct{}
+}
+
+// Tool returns the path of something that make servers installs under .build, and fails the test where it is missing.
+func Tool(t testing.TB, name string) string {
+	t.Helper()
+	_, file, _, _ := runtime.Caller(0)
+	p := filepath.Join(filepath.Dir(file), "..", "..", ".build", name)
+	if _, err := os.Stat(p); err != nil {
+		t.Fatalf("the server of this test is not installed: run make servers (%v)", err)
+	}
+	return p
+}
+
+func freePort(t testing.TB) string {
+	t.Helper()
+	l, err := (&net.ListenConfig{}).Listen(context.Background(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	_, port, err := net.SplitHostPort(l.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return port
+}
+
+// run starts a server and waits until path answers 200.
+func run(t testing.TB, dir, health, port string, env []string, args ...string) *Server {
+	t.Helper()
+	s := &Server{URL: "http://127.0.0.1:" + port, Dir: dir, args: args, env: env, log: filepath.Join(dir, "server.log")}
+	s.Start(t, health)
+	t.Cleanup(func() { s.Stop(t) })
+	return s
+}
+
+// Start starts the server again, where it stood before, after a Stop, and waits until the path health answers 200.
+func (s *Server) Start(t testing.TB, health string) {
+	t.Helper()
+	out, err := os.OpenFile(s.log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer out.Close()
+	s.cmd = exec.CommandContext(context.Background(), s.args[0], s.args[1:]...) //nolint:gosec // a server that make servers installed
+	s.cmd.Env = append([]string{"PATH=/usr/local/bin:/usr/bin:/bin", "HOME=" + s.Dir}, s.env...)
+	s.cmd.Dir, s.cmd.Stdout, s.cmd.Stderr = s.Dir, out, out
+	s.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	if err := s.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	dead := make(chan struct{})
+	s.dead = dead
+	cmd := s.cmd
+	go func() {
+		_ = cmd.Wait()
+		close(dead)
+	}()
+	deadline := time.After(2 * time.Minute)
+	for {
+		resp, err := http.Get(s.URL + health) //nolint:noctx // bounded by the deadline below
+		if err == nil {
+			_, _ = io.Copy(io.Discard, resp.Body)
+			_ = resp.Body.Close()
+			if resp.StatusCode == http.StatusOK {
+				return
+			}
+		}
+		select {
+		case <-dead:
+			t.Fatalf("%s ended while it started:\n%s", s.args[0], s.tail())
+		case <-deadline:
+			s.Stop(t)
+			t.Fatalf("%s did not answer in two minutes:\n%s", s.args[0], s.tail())
+		case <-time.After(50 * time.Millisecond):
+		}
+	}
+}
+
+func (s *Server) tail() string {
+	b, err := os.ReadFile(s.log)
+	if err != nil {
+		return err.Error()
+	}
+	return string(b[max(0, len(b)-4000):])
+}
+
+// Stop kills the server and its children, as a machine that fails does.
+func (s *Server) Stop(testing.TB) {
+	if s.cmd == nil {
+		return
+	}
+	_ = syscall.Kill(-s.cmd.Process.Pid, syscall.SIGKILL)
+	<-s.dead
+	s.cmd = nil
+}
+
+// MinIO starts a MinIO server.
+func MinIO(t testing.TB) *Server {
+	t.Helper()
+	dir, port := t.TempDir(), freePort(t)
+	return run(t, dir, "/minio/health/ready", port,
+		[]string{"MINIO_ROOT_USER=" + AccessKey, "MINIO_ROOT_PASSWORD=" + SecretKey, "MINIO_BROWSER=off", "MINIO_UPDATE=off"},
+		Tool(t, "bin/minio"), "server", filepath.Join(dir, "data"), "--address", "127.0.0.1:"+port, "--quiet")
+}
+
+// VersityGW starts versity's gateway over a folder.
+func VersityGW(t testing.TB) *Server {
+	t.Helper()
+	dir, port := t.TempDir(), freePort(t)
+	for _, sub := range []string{"data", "sidecar"} {
+		if err := os.Mkdir(filepath.Join(dir, sub), 0o700); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return run(t, dir, "/health", port, []string{"ROOT_ACCESS_KEY=" + AccessKey, "ROOT_SECRET_KEY=" + SecretKey},
+		Tool(t, "bin/versitygw"), "--port", "127.0.0.1:"+port, "--health", "/health", "posix", "--sidecar", filepath.Join(dir, "sidecar"), filepath.Join(dir, "data"))
+}
+
+// MLflow starts an MLflow tracking server that proxies its artifacts, which lie in its folder.
+func MLflow(t testing.TB, extra ...string) *Server {
+	t.Helper()
+	dir, port := t.TempDir(), freePort(t)
+	args := []string{
+		Tool(t, "venvs/mlflow-3.17/bin/mlflow"), "server", "--backend-store-uri", "sqlite:///" + filepath.Join(dir, "mlflow.db"),
+		"--serve-artifacts", "--artifacts-destination", filepath.Join(dir, "artifacts"), "--host", "127.0.0.1", "--port", port, "--workers", "1",
+	}
+	env := []string{"MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false", "MLFLOW_DISABLE_TELEMETRY=true"}
+	for _, e := range extra {
+		if strings.Contains(e, "=") && !strings.HasPrefix(e, "--") {
+			env = append(env, e)
+		} else {
+			args = append(args, e)
+		}
+	}
+	return run(t, dir, "/health", port, env, args...)
+}
