@@ -30,6 +30,9 @@ type Block struct {
 	// left in the evening, Reorder the level at which more is ordered. They are 0 in the plan.
 	Demand, OnHand, Quantity, Closing, Reorder []int32
 
+	// Stockouts is the number of rows on which more was asked for than was there.
+	Stockouts int
+
 	products []Product
 }
 
@@ -55,6 +58,9 @@ func newBlock(s *shop, m *Month, c *common) *Block {
 
 // Rows returns the number of rows.
 func (b *Block) Rows() int { return len(b.Expected) }
+
+// SoldRows returns the number of rows that are not plan.
+func (b *Block) SoldRows() int { return b.Sold * len(b.products) }
 
 // Unknown stands in integer columns for a value that is not there, as NaN does in the others: the quantity of a day still to come.
 const Unknown = math.MinInt32
@@ -161,4 +167,40 @@ func (b *Block) Inventory() *Inventory {
 		}
 	}
 	return v
+}
+
+// Offers are the columns of the table of promotions.
+type Offers struct {
+	Date []calendar.Day
+	// Product indexes the catalogue, Type indexes PromotionTypes.
+	Product, Type []int32
+	Discount      []float64
+}
+
+// Offers returns the promotions of the month.
+func (m *Month) Offers() *Offers {
+	o := &Offers{}
+	for _, p := range m.Promotions {
+		o.Date, o.Product = append(o.Date, p.Date), append(o.Product, int32(p.Product))
+		o.Type, o.Discount = append(o.Type, int32(slices.Index(PromotionTypes, p.Type))), append(o.Discount, p.Discount)
+	}
+	return o
+}
+
+// Happenings are the columns of the table of store events.
+type Happenings struct {
+	Date []calendar.Day
+	// Store indexes the catalogue, Type indexes EventTypes.
+	Store, Type []int32
+	Impact      []float64
+}
+
+// Happenings returns the store events of the month.
+func (m *Month) Happenings() *Happenings {
+	h := &Happenings{}
+	for _, e := range m.Events {
+		h.Date, h.Store = append(h.Date, e.Date), append(h.Store, int32(e.Store))
+		h.Type, h.Impact = append(h.Type, int32(slices.Index(EventTypes, string(e.Type)))), append(h.Impact, e.Impact)
+	}
+	return h
 }

@@ -132,6 +132,20 @@ type StoreEvent struct {
 	Impact float64
 }
 
+// EventTypes are the types of store events, and PromotionTypes those of promotions, each once.
+var (
+	EventTypes     = []string{string(Closure), string(Renovation)}
+	PromotionTypes = promotionTypes()
+)
+
+func promotionTypes() []string {
+	types := []string{flashSale}
+	for _, c := range campaigns {
+		types = append(types, c.name)
+	}
+	return types
+}
+
 const renovationImpact = -0.3
 
 // storeEvents returns the events from first to last by store, then date; a closed day of a renovation is closed.

@@ -34,6 +34,9 @@ type Generator struct {
 // The bounds keep every date in four digits of year, and a mistyped one from filling the disk.
 const maxYears, maxPlan = 50, 3660
 
+// Version changes whenever the same options give other data.
+const Version = "1"
+
 // New checks the options and draws the catalogue.
 func New(o Options) (*Generator, error) {
 	switch {
@@ -51,6 +54,12 @@ func New(o Options) (*Generator, error) {
 		return nil, fmt.Errorf("the plan must be 0 to %d days, not %d", maxPlan, o.Plan)
 	}
 	return &Generator{Stores: stores(o.Seed, o.Stores), Products: products(o.Seed, o.Items), options: o}, nil
+}
+
+// Rows returns the number of rows of all series, the plan included.
+func (g *Generator) Rows() int64 {
+	days := int64(g.options.End-g.options.Start) + 1 + int64(g.options.Plan)
+	return days * int64(len(g.Stores)) * int64(len(g.Products))
 }
 
 // Month is one calendar month of a data set, or as much of it as lies between the start and the end of the plan.
@@ -235,6 +244,9 @@ func (s *shop) sell(p int, b *Block, c *common, expected, came []float64) {
 		planned := s.Size * x.affinity * c.appeal[row] * s.Traffic * trend(s.Growth, d, s.g.options.Start)
 		b.Reorder[row] = x.stock.reorderPoint(planned)
 		x.stock.close(d, sold, planned, r)
+		if demand > onHand {
+			b.Stockouts++
+		}
 		b.OnHand[row], b.Demand[row], b.Quantity[row], b.Closing[row] = onHand, demand, sold, x.stock.onHand
 	}
 }
