@@ -7,6 +7,8 @@ import (
 	"io/fs"
 
 	"salescast/pkg/artifact"
+	"salescast/pkg/regress"
+	"salescast/pkg/track"
 )
 
 // Kind is the class of a failure; cmd maps it to an exit code.
@@ -56,8 +58,11 @@ func KindOf(err error) Kind {
 	if e, ok := errors.AsType[*Error](err); ok {
 		return e.Kind
 	}
+	if _, ok := errors.AsType[*regress.UnavailableError](err); ok {
+		return KindUnavailable
+	}
 	switch {
-	case errors.Is(err, artifact.ErrUnavailable), errors.Is(err, artifact.ErrChanged), errors.Is(err, context.DeadlineExceeded):
+	case errors.Is(err, artifact.ErrUnavailable), errors.Is(err, artifact.ErrChanged), errors.Is(err, track.ErrUnavailable), errors.Is(err, context.DeadlineExceeded):
 		return KindTryAgain
 	case errors.Is(err, fs.ErrPermission):
 		return KindPermission
@@ -70,6 +75,9 @@ func KindOf(err error) Kind {
 // HintOf is what a person can do about err, "" if nothing is known.
 func HintOf(err error) string {
 	if e, ok := errors.AsType[*Error](err); ok && e.Hint != "" {
+		return e.Hint
+	}
+	if e, ok := errors.AsType[*regress.UnavailableError](err); ok {
 		return e.Hint
 	}
 	switch KindOf(err) {

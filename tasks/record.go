@@ -43,9 +43,12 @@ func (s *Step) startRun(ctx context.Context, m artifact.Manifest) error {
 	for k, v := range m.Salt {
 		params["version."+k] = v
 	}
+	for k, v := range params {
+		params[k] = cut(v, track.MaxParamValue)
+	}
 	s.recorded("params", run.Params(ctx, params))
 	for _, in := range m.Inputs {
-		s.recorded("dataset", run.Dataset(ctx, track.Dataset{Name: in.Step, Digest: in.Digest, URI: s.inputURL(in.Step), Context: "training"}))
+		s.recorded("dataset", run.Dataset(ctx, track.Dataset{Name: in.Step, Digest: cut(in.Digest, 32), URI: s.inputURL(in.Step), Context: "training"}))
 	}
 	return nil
 }
@@ -74,6 +77,14 @@ func flatten(to map[string]string, prefix string, options map[string]any) {
 			to[name] = string(b)
 		}
 	}
+}
+
+// cut is s without what is beyond n bytes, in whole characters.
+func cut(s string, n int) string {
+	if len(s) <= n {
+		return s
+	}
+	return strings.ToValidUTF8(s[:n], "")
 }
 
 // record sends what the finished step has to show: figures, the manifest, and files small enough for a tracker.

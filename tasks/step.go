@@ -439,7 +439,7 @@ func (s *Step) Warn(format string, a ...any) {
 	w := fmt.Sprintf(format, a...)
 	s.env.Log.Warn().Str("step", s.spec.Name).Msg(w)
 	if len(w) > maxWarning {
-		w = strings.ToValidUTF8(w[:maxWarning], "") + "…"
+		w = cut(w, maxWarning) + "…"
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()

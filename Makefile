@@ -1,0 +1,78 @@
+# salescast: "make" prints what can be made.
+
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+
+GO      ?= go
+# Python is used to fetch the engines' wheels and by tests that compare with other implementations.
+PYTHON  ?= python3
+BUILD   := .build
+VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
+LDFLAGS := -s -w -X main.release=$(VERSION)
+
+GOLANGCI_LINT := $(BUILD)/bin/golangci-lint
+GOLANGCI_LINT_VERSION := v2.15.0
+
+# Tests find the engines' libraries where "make engines" puts them.
+export SALESCAST_ENGINE_DIR ?= $(CURDIR)/.engines/linux_$(shell $(GO) env GOARCH)
+
+-include engines.mk
+
+.PHONY: help
+help: ## Print this help
+	@awk 'BEGIN {FS = ":.*## "} /^[a-zA-Z_-]+:.*## / {printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: build
+build: engines ## Build bin/salescast with its engines inside
+	CGO_ENABLED=0 $(GO) build -trimpath -tags engines -ldflags '$(LDFLAGS)' -o bin/salescast ./cmd/salescast
+
+.PHONY: demo
+demo: build ## Forecast a bakery chain's real sales, from data to report, with no server
+	SALESCAST_ENGINE_DIR= bin/salescast run examples/bakery
+
+.PHONY: check
+check: ## The quick loop: compile, vet and short tests, offline, under a minute
+	$(GO) build ./...
+	$(GO) vet ./...
+	$(GO) test -short ./...
+
+.PHONY: test
+test: build ## Run every test, installing what they need
+	$(GO) test -timeout 30m ./...
+
+.PHONY: test-all
+test-all: test race fuzz bench ## Everything, with the race detector, fuzzing and benchmarks
+
+.PHONY: race
+race: engines ## Run the tests with the race detector (needs a C compiler)
+	CGO_ENABLED=1 $(GO) test -race -short -timeout 60m ./...
+
+.PHONY: lint
+lint: $(GOLANGCI_LINT) ## Check the style, the layers and the formatting
+	$(GOLANGCI_LINT) run ./...
+
+.PHONY: fmt
+fmt: $(GOLANGCI_LINT) ## Format the code
+	$(GOLANGCI_LINT) fmt ./...
+
+# Building the linter takes several minutes the first time.
+$(GOLANGCI_LINT):
+	GOBIN=$(CURDIR)/$(@D) $(GO) install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(GOLANGCI_LINT_VERSION)
+
+.PHONY: bench
+bench: engines ## Run the benchmarks
+	$(GO) test -run '^$$' -bench . -benchmem ./...
+
+FUZZTIME ?= 20s
+
+.PHONY: fuzz
+fuzz: ## Fuzz every decoder for FUZZTIME (20s) each
+	@set -e; for p in $$($(GO) list ./...); do \
+	  for f in $$($(GO) test -list '^Fuzz' $$p | grep '^Fuzz' || true); do \
+	    echo "$$p $$f"; $(GO) test -run '^$$' -fuzz "^$$f$$" -fuzztime $(FUZZTIME) $$p; \
+	  done; \
+	done
+
+.PHONY: clean
+clean: ## Remove what was built; runs and caches of the user stay
+	rm -rf bin $(BUILD)

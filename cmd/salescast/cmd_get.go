@@ -1,0 +1,82 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+
+	"github.com/spf13/cobra"
+
+	"salescast/tasks"
+)
+
+func (a *app) getCommand() *cobra.Command {
+	var to string
+	cmd := &cobra.Command{
+		Use:   "get NAME",
+		Short: "Read a file of a finished step by its name",
+		Long: `Read a file of a finished step by its logical name, such as evaluate/metrics.json, from any workspace.
+Size and SHA-256 are checked against the manifest.
+
+Writes the file to standard output, or to --to, whole or not at all.`,
+		Example: "  salescast get -w runs/bakery evaluate/metrics.json\n  salescast get -w s3://salescast/runs/1 forecast/forecast.csv --to forecast.csv",
+		Args:    cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return a.get(cmd.Context(), args[0], to)
+		},
+	}
+	cmd.Flags().StringVar(&to, "to", "", "`path` to write to instead of standard output")
+	return cmd
+}
+
+func (a *app) get(ctx context.Context, name, to string) (err error) {
+	if a.global.workspace == "" {
+		return &tasks.Error{Kind: tasks.KindUsage, Op: "get", Err: errors.New("no workspace is given"), Hint: "say which with -w, or set SALESCAST_WORKSPACE"}
+	}
+	store, _, err := openStore(a.global.workspace)
+	if err != nil {
+		return err
+	}
+	// The step is the longest folder of the name that has a manifest.
+	for step := path.Dir(name); step != "." && step != "/"; step = path.Dir(step) {
+		o, err := tasks.OpenStep(ctx, store, step)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		r, err := o.Get(ctx, name[len(step)+1:])
+		if err != nil {
+			return err
+		}
+		defer r.Close()
+		if to != "" {
+			return copyWhole(to, r)
+		}
+		_, err = io.Copy(a.out, r)
+		return err
+	}
+	return &tasks.Error{Kind: tasks.KindInputMissing, Op: "get " + name, Err: errors.New("no finished step has that file"), Hint: `"salescast runs" lists the steps; a name is STEP/FILE, such as evaluate/metrics.json`}
+}
+
+func copyWhole(name string, r io.Reader) error {
+	f, err := os.CreateTemp(filepath.Dir(name), "."+filepath.Base(name)+"-")
+	if err != nil {
+		return err
+	}
+	defer os.Remove(f.Name())
+	defer f.Close()
+	if _, err := io.Copy(f, r); err != nil {
+		return fmt.Errorf("write %s: %w", name, err)
+	}
+	if err := errors.Join(f.Chmod(0o644), f.Sync(), f.Close()); err != nil {
+		return err
+	}
+	return os.Rename(f.Name(), name)
+}

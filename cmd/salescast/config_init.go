@@ -1,0 +1,285 @@
+package main
+
+import (
+	"bufio"
+	"compress/gzip"
+	"context"
+	"encoding/csv"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"salescast/pkg/calendar"
+	"salescast/tasks"
+)
+
+const (
+	// sampled is how many rows "config init" looks at.
+	sampled = 20_000
+	// maxSample bounds what it reads, in bytes.
+	maxSample = 16 << 20
+)
+
+func (a *app) configInitCommand() *cobra.Command {
+	var to string
+	var force bool
+	cmd := &cobra.Command{
+		Use:   "init DATA.csv",
+		Short: "Write a commented salescast.yaml that fits a file of sales",
+		Long: `Look at the first rows of a CSV file (also .gz) and write a commented ` + configName + ` for it: which
+columns name a series, which is the date, which is to be forecast, and how often. What it guessed
+is marked; look it over, above all what is known of the future.
+
+Reads the data file. Writes --to (default ` + configName + `), which must not exist unless --force; - is standard output.`,
+		Example: "  salescast config init sales.csv\n  salescast run",
+		Args:    cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return a.configInit(cmd.Context(), args[0], to, force)
+		},
+	}
+	cmd.Flags().StringVar(&to, "to", configName, "`path` to write")
+	cmd.Flags().BoolVar(&force, "force", false, "overwrite a file that is there")
+	return cmd
+}
+
+func (a *app) configInit(ctx context.Context, data, to string, force bool) error {
+	cols, err := lookAt(data)
+	if err != nil {
+		return &tasks.Error{Kind: tasks.KindOf(err), Op: "look at " + data, Err: err, Hint: "give a CSV file with a header, or .csv.gz"}
+	}
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	source := data
+	if to != "-" {
+		if rel, err := filepath.Rel(filepath.Dir(to), data); err == nil && !filepath.IsAbs(data) {
+			source = rel
+		}
+	}
+	text := starter(source, cols)
+	if to == "-" {
+		_, err := io.WriteString(a.out, text)
+		return err
+	}
+	if _, err := os.Lstat(to); err == nil && !force {
+		return &tasks.Error{Kind: tasks.KindUsage, Op: "write " + to, Err: errors.New("it is there already"), Hint: "use --force to overwrite it, or --to for another path"}
+	}
+	if err := copyWhole(to, strings.NewReader(text)); err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(a.out, "wrote %s; look over the marked lines, then: salescast run -c %s\n", to, to)
+	return err
+}
+
+// column is what the sample says of one column.
+type column struct {
+	name    string
+	dates   bool
+	numbers bool
+	values  map[string]bool
+	order   []calendar.Day
+}
+
+// lookAt reads the header and the first rows of a CSV file.
+func lookAt(name string) ([]column, error) {
+	f, err := os.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	var r io.Reader = bufio.NewReader(f)
+	if strings.HasSuffix(name, ".gz") {
+		if r, err = gzip.NewReader(r); err != nil {
+			return nil, err
+		}
+	}
+	c := csv.NewReader(io.LimitReader(r, maxSample))
+	c.ReuseRecord = true
+	header, err := c.Read()
+	if err != nil {
+		return nil, fmt.Errorf("read the header: %w", err)
+	}
+	cols := make([]column, len(header))
+	for i, h := range header {
+		cols[i] = column{name: strings.TrimPrefix(h, "\ufeff"), dates: true, numbers: true, values: map[string]bool{}}
+	}
+	if len(cols) < 2 {
+		return nil, fmt.Errorf("it has one column, %q; columns are separated by commas", cols[0].name)
+	}
+	for range sampled {
+		rec, err := c.Read()
+		if err != nil { // the end, or the cut of the sample
+			break
+		}
+		for i, v := range rec {
+			cols[i].see(strings.Clone(v))
+		}
+	}
+	return cols, nil
+}
+
+func (c *column) see(v string) {
+	if v == "" {
+		return
+	}
+	if c.dates {
+		d, err := calendar.ParseDay(v)
+		c.dates = err == nil
+		if n := len(c.order); err == nil && (n == 0 || c.order[n-1] != d) {
+			c.order = append(c.order, d)
+		}
+	}
+	if c.numbers {
+		_, err := strconv.ParseFloat(v, 64)
+		c.numbers = err == nil
+	}
+	if len(c.values) < sampled {
+		c.values[v] = true
+	}
+}
+
+// roles are the guesses.
+type roles struct {
+	keys, known, past []string
+	time, target      string
+	frequency         string
+}
+
+func guess(cols []column) roles {
+	var g roles
+	for _, w := range []string{"sales", "demand", "quantity", "quantity_sold", "qty", "units", "units_sold", "target", "y", "value", "revenue"} {
+		for _, c := range cols {
+			if g.target == "" && c.numbers && strings.EqualFold(c.name, w) {
+				g.target = c.name
+			}
+		}
+	}
+	for _, c := range cols {
+		switch {
+		case c.dates && len(c.order) > 0 && g.time == "":
+			g.time, g.frequency = c.name, frequency(c.order)
+		case c.name == g.target:
+		case !c.numbers && !c.dates:
+			g.keys = append(g.keys, c.name)
+		case identifies(c.name):
+			g.keys = append(g.keys, c.name)
+		case planned(c.name):
+			g.known = append(g.known, c.name)
+		default:
+			g.past = append(g.past, c.name)
+		}
+	}
+	if n := len(g.past); g.target == "" && n > 0 {
+		g.target, g.past = g.past[n-1], g.past[:n-1]
+	}
+	return g
+}
+
+func identifies(name string) bool {
+	n := strings.ToLower(name)
+	return n == "store" || n == "item" || n == "sku" || n == "id" || n == "product" || strings.HasSuffix(n, "_id") || strings.HasSuffix(n, "_nbr")
+}
+
+// planned says whether a name is that of something a planner decides or a calendar tells.
+func planned(name string) bool {
+	n := strings.ToLower(name)
+	return slices.ContainsFunc([]string{"promo", "holiday", "price", "discount", "deal", "feat", "closed", "event"}, func(w string) bool { return strings.Contains(n, w) })
+}
+
+// frequency is D, W or M by the most frequent step between dates that follow each other in the file.
+func frequency(days []calendar.Day) string {
+	count := map[string]int{}
+	for i := 1; i < len(days); i++ {
+		switch d := days[i] - days[i-1]; {
+		case d == 1:
+			count["D"]++
+		case d == 7:
+			count["W"]++
+		case d >= 28 && d <= 31:
+			count["M"]++
+		}
+	}
+	best := ""
+	for _, f := range []string{"D", "W", "M"} {
+		if count[f] > count[best] {
+			best = f
+		}
+	}
+	return best
+}
+
+// starter is the file, with every key and its meaning.
+func starter(source string, cols []column) string {
+	g := guess(cols)
+	guessed := map[string]string{
+		"data.source": strconv.Quote(source), "data.keys": list(g.keys), "data.time": scalarYAML(g.time), "data.target": scalarYAML(g.target),
+		"data.frequency": g.frequency, "data.known_future": list(g.known), "data.past_only": list(g.past),
+	}
+	horizon := map[string]string{"D": "28", "W": "8", "M": "6"}[g.frequency]
+	if horizon != "" {
+		guessed["forecast.horizon"] = horizon
+	}
+	var b strings.Builder
+	fmt.Fprintf(&b, "# How to forecast %s.\n# Lines marked (guessed) come from a look at the data: check them.\n", filepath.Base(source))
+	b.WriteString("# Above all: known_future is for what the plan tells (promotions, prices, holidays), past_only for what must not be read ahead.\n")
+	section := ""
+	for _, s := range settings() {
+		sec, word, nested := strings.Cut(s.key, ".")
+		if !nested {
+			sec, word = "", s.key
+		}
+		if sec != section || !nested {
+			b.WriteByte('\n')
+			if nested {
+				fmt.Fprintf(&b, "%s:\n", sec)
+			}
+			section = sec
+		}
+		indent := ""
+		if nested {
+			indent = "  "
+		}
+		value, ok := guessed[s.key]
+		mark := ""
+		if ok && value != "" {
+			mark = " (guessed)"
+		} else {
+			value = s.def
+		}
+		comment := ""
+		if s.key == "backtest.split" {
+			comment = "# " // it excludes origins
+		}
+		fmt.Fprintf(&b, "%s# %s%s\n%s%s%s: %s\n", indent, s.doc, mark, indent, comment, word, value)
+	}
+	return b.String()
+}
+
+func list(words []string) string {
+	quoted := slices.Clone(words)
+	for i := range quoted {
+		quoted[i] = scalarYAML(quoted[i])
+	}
+	return "[" + strings.Join(quoted, ", ") + "]"
+}
+
+// scalarYAML quotes what is not a plain word.
+func scalarYAML(s string) string {
+	for i, r := range s {
+		if !(r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r == '_' || i > 0 && r >= '0' && r <= '9') {
+			return strconv.Quote(s)
+		}
+	}
+	switch strings.ToLower(s) {
+	case "", "y", "n", "yes", "no", "on", "off", "true", "false", "null":
+		return strconv.Quote(s)
+	}
+	return s
+}

@@ -1,0 +1,371 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/goccy/go-yaml"
+	"github.com/goccy/go-yaml/ast"
+
+	"salescast/tasks"
+)
+
+// config is everything that salescast.yaml can say.
+type config struct {
+	Data     tasks.DataOptions
+	Validate struct {
+		MaxQuarantined float64
+	}
+	Features struct {
+		Families []string
+	}
+	Forecast struct {
+		Horizon     int
+		Quantiles   []float64
+		NonNegative bool
+	}
+	Backtest tasks.BacktestOptions
+	Models   []string
+	Params   map[string]map[string]string
+	Report   struct {
+		Title string
+	}
+	Tracking struct {
+		Experiment string
+	}
+	Seed uint64
+
+	// origins says where each setting's value came from, by key.
+	origins map[string]string
+	// folder is that of the file, "" without one; file is its path.
+	folder, file string
+}
+
+// setting is one leaf of the file. The table of them is all that loading, the JSON Schema, "config show" and the starter file know.
+type setting struct {
+	// key is the path in the file: "forecast.horizon".
+	key string
+	// doc is one line, without a full stop.
+	doc string
+	// at is the place of the value in a config.
+	at func(*config) any
+	// def is the default as YAML.
+	def string
+	// allowed values of a string or of every element of a list; nil allows all.
+	allowed []string
+	// pattern describes what check enforces in JSON Schema's regular expressions, for strings.
+	pattern string
+	// min and max bound a number; both zero is no bound.
+	min, max float64
+	// check says what else is wrong with the value.
+	check func(*config) error
+}
+
+func (s setting) env() string {
+	return "SALESCAST_" + strings.ToUpper(strings.ReplaceAll(s.key, ".", "_"))
+}
+
+// engines are the models that a file can name.
+func modelNames() []string {
+	return []string{"xgboost", "lightgbm", "golearn"}
+}
+
+// settings lists every key in the order of the starter file.
+func settings() []setting {
+	return []setting{
+		{key: "data.source", doc: "the sales: a file, folder or glob of csv, csv.gz or parquet, relative to this file, or an s3:// URL", at: func(c *config) any { return &c.Data.Source }, def: `""`},
+		{key: "data.keys", doc: "columns that together name a series", at: func(c *config) any { return &c.Data.Keys }, def: "[]"},
+		{key: "data.time", doc: "the column of dates", at: func(c *config) any { return &c.Data.Time }, def: "date"},
+		{key: "data.target", doc: "the column to forecast", at: func(c *config) any { return &c.Data.Target }, def: "sales"},
+		{
+			key: "data.frequency", doc: "D, W (any anchor day), W-MON to W-SUN or M; checked against the data, and inferred when empty",
+			at: func(c *config) any { return &c.Data.Frequency }, def: `""`, pattern: "^(D|M|W(-(MON|TUE|WED|THU|FRI|SAT|SUN))?)?$",
+			allowed: []string{"", "D", "W", "W-MON", "W-TUE", "W-WED", "W-THU", "W-FRI", "W-SAT", "W-SUN", "M"},
+		},
+		{key: "data.known_future", doc: "columns whose future values are known, such as promotions; they may continue past the last sale", at: func(c *config) any { return &c.Data.KnownFuture }, def: "[]"},
+		{key: "data.past_only", doc: "columns that are never read after the forecast origin, such as the weather", at: func(c *config) any { return &c.Data.PastOnly }, def: "[]"},
+		{key: "data.static", doc: "columns that do not change within a series, such as a category", at: func(c *config) any { return &c.Data.Static }, def: "[]"},
+		{key: "data.ignore", doc: "columns that are not used", at: func(c *config) any { return &c.Data.Ignore }, def: "[]"},
+		{
+			key: "data.missing", doc: "what an absent row inside a series means: zero (nothing sold), carry (as before) or leave (unknown)",
+			at: func(c *config) any { return &c.Data.Missing }, def: "zero", allowed: []string{"zero", "carry", "leave"},
+		},
+		{
+			key: "data.country", doc: "ISO 3166 code of the country whose public holidays become features; empty for none",
+			at: func(c *config) any { return &c.Data.Country }, def: `""`, pattern: "^([A-Z]{2})?$",
+			check: func(c *config) error {
+				if v := c.Data.Country; v != "" && (len(v) != 2 || strings.ToUpper(v) != v) {
+					return fmt.Errorf("%q is not a country code of two capital letters", v)
+				}
+				return nil
+			},
+		},
+		{key: "validate.max_quarantined", doc: "the share of rows that may be set aside as bad before validation fails", at: func(c *config) any { return &c.Validate.MaxQuarantined }, def: "0.001", max: 1},
+		{key: "features.families", doc: "the families of features to use; empty for all", at: func(c *config) any { return &c.Features.Families }, def: "[]"},
+		{key: "forecast.horizon", doc: "how many steps ahead to forecast", at: func(c *config) any { return &c.Forecast.Horizon }, def: "28", min: 1, max: 730},
+		{
+			key: "forecast.quantiles", doc: "the levels of the forecast's distribution, increasing, between 0 and 1",
+			at: func(c *config) any { return &c.Forecast.Quantiles }, def: "[0.025, 0.1, 0.25, 0.5, 0.75, 0.9, 0.975]", check: checkQuantiles,
+		},
+		{key: "forecast.non_negative", doc: "whether a forecast below zero is raised to zero", at: func(c *config) any { return &c.Forecast.NonNegative }, def: "true"},
+		{key: "backtest.origins", doc: "test origins: the last blocks of horizon steps at the end of the data, with training up to each", at: func(c *config) any { return &c.Backtest.Origins }, def: "3", min: 1, max: 52},
+		{
+			key: "backtest.split", doc: "instead of origins: the shares of training, validation and test by date, such as [0.70, 0.15, 0.15]",
+			at: func(c *config) any { return &c.Backtest.Split }, def: "[]", check: checkSplit,
+		},
+		{
+			key: "models", doc: "the members of the ensemble", at: func(c *config) any { return &c.Models }, def: "[xgboost, lightgbm]", allowed: modelNames(),
+			check: func(c *config) error {
+				sorted := slices.Sorted(slices.Values(c.Models))
+				if len(sorted) == 0 {
+					return errors.New("there must be at least one model")
+				}
+				if len(slices.Compact(sorted)) < len(c.Models) {
+					return errors.New("a model is named twice")
+				}
+				return nil
+			},
+		},
+		{
+			key: "params", doc: "parameters of the models, in their engines' own names", at: func(c *config) any { return &c.Params }, def: "{}",
+			check: func(c *config) error {
+				for m := range c.Params {
+					if !slices.Contains(modelNames(), m) {
+						return fmt.Errorf("unknown model %q%s", m, didYouMean(m, modelNames()))
+					}
+				}
+				return nil
+			},
+		},
+		{key: "report.title", doc: "the title of the report", at: func(c *config) any { return &c.Report.Title }, def: `""`},
+		{key: "tracking.experiment", doc: "the MLflow experiment that runs are recorded in", at: func(c *config) any { return &c.Tracking.Experiment }, def: "salescast"},
+		{key: "seed", doc: "the seed of everything random", at: func(c *config) any { return &c.Seed }, def: "42"},
+	}
+}
+
+func checkQuantiles(c *config) error {
+	q := c.Forecast.Quantiles
+	if len(q) == 0 {
+		return errors.New("there must be at least one level")
+	}
+	for i, v := range q {
+		if !(v > 0 && v < 1) {
+			return fmt.Errorf("level %v is not between 0 and 1", v)
+		}
+		if i > 0 && v <= q[i-1] {
+			return fmt.Errorf("level %v does not increase", v)
+		}
+	}
+	return nil
+}
+
+func checkSplit(c *config) error {
+	s := c.Backtest.Split
+	if len(s) == 0 {
+		return nil
+	}
+	sum := 0.0
+	for _, v := range s {
+		if !(v > 0 && v < 1) {
+			return fmt.Errorf("share %v is not between 0 and 1", v)
+		}
+		sum += v
+	}
+	if len(s) != 3 || math.Abs(sum-1) > 1e-6 {
+		return errors.New("give three shares, of training, validation and test, whose sum is 1")
+	}
+	return nil
+}
+
+// decode sets the value in c from a YAML node, and checks it.
+func (s setting) decode(c *config, n ast.Node) error {
+	at := s.at(c)
+	if n.Type() == ast.NullType {
+		return fmt.Errorf("%s has no value", s.key)
+	}
+	if err := s.shape(at, n); err != nil {
+		return err
+	}
+	var err error
+	switch at := at.(type) {
+	case *[]string, *[]float64, *map[string]map[string]string:
+		err = s.collect(at, n)
+	case *string:
+		*at, err = scalar(n)
+	case *uint64:
+		*at, err = strconv.ParseUint(n.GetToken().Value, 0, 64)
+	default:
+		err = yaml.NodeToValue(n, at)
+	}
+	if err != nil {
+		return fmt.Errorf("%s must be %s, not %q", s.key, kindOf(at), n.String())
+	}
+	return s.validate(c)
+}
+
+// collect decodes a list or the map; what an earlier layer set does not shine through.
+func (s setting) collect(at any, n ast.Node) error {
+	switch at := at.(type) {
+	case *[]string:
+		*at = []string{}
+		for _, v := range n.(*ast.SequenceNode).Values {
+			e, err := scalar(v)
+			if err != nil {
+				return err
+			}
+			*at = append(*at, e)
+		}
+	case *[]float64:
+		*at = []float64{}
+		return yaml.NodeToValue(n, at)
+	case *map[string]map[string]string:
+		*at = map[string]map[string]string{}
+		for _, model := range entries(n) {
+			params := map[string]string{}
+			for _, p := range entries(model.Value) {
+				v, err := scalar(p.Value)
+				if err != nil {
+					return err
+				}
+				params[p.Key.GetToken().Value] = v
+			}
+			(*at)[model.Key.GetToken().Value] = params
+		}
+	}
+	return nil
+}
+
+// scalar is the text of a single value as it was written: the column 1 and the item 007 are strings.
+func scalar(n ast.Node) (string, error) {
+	switch n := n.(type) {
+	case *ast.StringNode:
+		return n.Value, nil
+	case *ast.LiteralNode:
+		return n.Value.Value, nil
+	case *ast.IntegerNode, *ast.FloatNode, *ast.BoolNode:
+		return n.GetToken().Value, nil
+	}
+	return "", errors.New("not a single value")
+}
+
+// shape refuses what NodeToValue would convert quietly, such as a number in quotes or a single value for a list.
+func (s setting) shape(at any, n ast.Node) error {
+	ok := false
+	switch at.(type) {
+	case *string:
+		_, err := scalar(n)
+		ok = err == nil
+	case *int, *uint64:
+		ok = n.Type() == ast.IntegerType
+	case *float64:
+		ok = n.Type() == ast.IntegerType || n.Type() == ast.FloatType
+	case *bool:
+		ok = n.Type() == ast.BoolType
+	case *[]string, *[]float64:
+		ok = n.Type() == ast.SequenceType
+	case *map[string]map[string]string:
+		ok = n.Type() == ast.MappingType || n.Type() == ast.MappingValueType
+	}
+	if !ok {
+		return fmt.Errorf("%s must be %s, not %q", s.key, kindOf(at), strings.TrimSpace(n.String()))
+	}
+	return nil
+}
+
+func kindOf(at any) string {
+	switch at.(type) {
+	case *int, *uint64:
+		return "a whole number"
+	case *float64:
+		return "a number"
+	case *bool:
+		return "true or false"
+	case *[]string:
+		return "a list such as [a, b]"
+	case *[]float64:
+		return "a list of numbers such as [0.1, 0.9]"
+	case *map[string]map[string]string:
+		return "a mapping of models to parameters"
+	}
+	return "text"
+}
+
+// validate checks the range of the value in c.
+func (s setting) validate(c *config) error {
+	outside := func(v float64) error {
+		if (s.min != 0 || s.max != 0) && !(v >= s.min && v <= s.max) {
+			return fmt.Errorf("%s is %v; it must be between %v and %v", s.key, v, s.min, s.max)
+		}
+		return nil
+	}
+	var words []string
+	switch at := s.at(c).(type) {
+	case *int:
+		if err := outside(float64(*at)); err != nil {
+			return err
+		}
+	case *float64:
+		if err := outside(*at); err != nil {
+			return err
+		}
+	case *string:
+		words = []string{*at}
+	case *[]string:
+		words = *at
+	}
+	for _, w := range words {
+		if s.allowed != nil && !slices.Contains(s.allowed, w) {
+			return fmt.Errorf("%s: unknown value %q%s; allowed are %s", s.key, w, didYouMean(w, s.allowed), strings.TrimPrefix(strings.Join(s.allowed, ", "), ", "))
+		}
+	}
+	if s.check != nil {
+		if err := s.check(c); err != nil {
+			return fmt.Errorf("%s: %w", s.key, err)
+		}
+	}
+	return nil
+}
+
+// didYouMean offers the nearest of the known words when it is near enough to be meant.
+func didYouMean(word string, known []string) string {
+	best, at := "", len([]rune(word))/2+1
+	for _, k := range known {
+		if d := distance(strings.ToLower(word), strings.ToLower(k)); d < at {
+			best, at = k, d
+		}
+	}
+	if best == "" {
+		return ""
+	}
+	return fmt.Sprintf(", did you mean %q?", best)
+}
+
+// distance is the number of insertions, deletions, substitutions and swaps of neighbours between two words (optimal string alignment).
+func distance(a, b string) int {
+	x, y := []rune(a), []rune(b)
+	d := make([][]int, len(x)+1)
+	for i := range d {
+		d[i] = make([]int, len(y)+1)
+		d[i][0] = i
+	}
+	for j := range d[0] {
+		d[0][j] = j
+	}
+	for i := 1; i <= len(x); i++ {
+		for j := 1; j <= len(y); j++ {
+			change := 1
+			if x[i-1] == y[j-1] {
+				change = 0
+			}
+			d[i][j] = min(d[i-1][j]+1, d[i][j-1]+1, d[i-1][j-1]+change)
+			if i > 1 && j > 1 && x[i-1] == y[j-2] && x[i-2] == y[j-1] {
+				d[i][j] = min(d[i][j], d[i-2][j-2]+1)
+			}
+		}
+	}
+	return d[len(x)][len(y)]
+}

@@ -1,0 +1,119 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"salescast/pkg/artifact"
+	"salescast/pkg/artifact/dir"
+	"salescast/pkg/regress/engines"
+	"salescast/pkg/track"
+	"salescast/pkg/track/spool"
+	"salescast/tasks"
+)
+
+// openStore opens the store at an address. This file is the only one that knows which implementations there are.
+func openStore(url string) (artifact.Store, artifact.Location, error) {
+	at, err := artifact.ParseLocation(url)
+	if err != nil {
+		return nil, at, &tasks.Error{Kind: tasks.KindUsage, Op: "open workspace", Err: err}
+	}
+	switch at.Scheme {
+	case artifact.SchemeFile:
+		s, err := dir.New(at.Path)
+		if err != nil {
+			return nil, at, &tasks.Error{Kind: tasks.KindUsage, Op: "open workspace", Err: err}
+		}
+		return s, at, nil
+	default:
+		return nil, at, &tasks.Error{Kind: tasks.KindUnavailable, Op: "open workspace", Err: fmt.Errorf("stores of the scheme %s are not built in", at.Scheme)}
+	}
+}
+
+// openEnv opens all that a step may touch. The function that it returns must be called at the end; its error is data lost to tracking.
+func (a *app) openEnv(workspace string, c *config) (tasks.Env, func(context.Context) error, error) {
+	env := tasks.Env{
+		Log: a.log, Progress: a.bars, Now: a.now, Version: version().Version, Threads: a.global.threads,
+		Experiment: or(a.getenv("MLFLOW_EXPERIMENT_NAME"), c.Tracking.Experiment), Tags: airflowTags(a.environ()),
+	}
+	if workspace == "" {
+		return env, nil, &tasks.Error{
+			Kind: tasks.KindUsage, Op: "open workspace", Err: errors.New("no workspace is given"),
+			Hint: "say where the step works, such as -w runs/today, or set SALESCAST_WORKSPACE",
+		}
+	}
+	store, at, err := openStore(workspace)
+	if err != nil {
+		return env, nil, err
+	}
+	env.Store = store
+	tracker, registry, err := a.openTracker(at)
+	if err != nil {
+		return env, nil, err
+	}
+	learners := a.engines()
+	env.Tracker, env.Registry, env.Learners = tracker, registry, learners
+	return env, func(ctx context.Context) error {
+		learners.Close()
+		return tracker.Close(ctx)
+	}, nil
+}
+
+// engines are opened when they are first asked for.
+func (a *app) engines() *engines.Engines {
+	cache := ""
+	if d, err := os.UserCacheDir(); err == nil { // without a home, libraries live in memory
+		cache = filepath.Join(d, "salescast", "engines")
+	}
+	return engines.New(engines.Config{
+		EngineDir: a.getenv("SALESCAST_ENGINE_DIR"), CacheDir: cache, Threads: max(a.global.threads, 1),
+		Log: func(engine, message string) { a.log.Debug().Str("engine", engine).Msg(message) },
+	})
+}
+
+// openTracker opens the spool beside the objects of a folder, or in the state folder for a workspace that is elsewhere.
+func (a *app) openTracker(at artifact.Location) (track.Tracker, track.Registry, error) {
+	folder := filepath.Join(at.Path, ".salescast", "spool")
+	if at.Scheme != artifact.SchemeFile {
+		state, err := a.stateDir()
+		if err != nil {
+			return nil, nil, err
+		}
+		folder = filepath.Join(state, "spool", strings.NewReplacer("://", "-", "/", "-").Replace(at.String()))
+	}
+	s, err := spool.Open(folder, 0)
+	if err != nil {
+		return nil, nil, fmt.Errorf("open tracking spool: %w", err)
+	}
+	return s, spool.NewRegistry(s, a.now), nil
+}
+
+func (a *app) stateDir() (string, error) {
+	if d := a.getenv("SALESCAST_STATE_DIR"); d != "" {
+		return d, nil
+	}
+	if d := a.getenv("XDG_STATE_HOME"); d != "" {
+		return filepath.Join(d, "salescast"), nil
+	}
+	home, err := os.UserHomeDir()
+	if err != nil {
+		return "", &tasks.Error{Kind: tasks.KindConfig, Op: "find the state folder", Err: err, Hint: "set SALESCAST_STATE_DIR"}
+	}
+	return filepath.Join(home, ".local", "state", "salescast"), nil
+}
+
+// airflowTags are what Airflow says of the task that runs this process.
+func airflowTags(environ []string) map[string]string {
+	tags := map[string]string{}
+	for _, kv := range environ {
+		k, v, _ := strings.Cut(kv, "=")
+		if name, ok := strings.CutPrefix(k, "AIRFLOW_CTX_"); ok && v != "" {
+			tags["airflow."+strings.ToLower(name)] = v
+		}
+	}
+	return tags
+}
