@@ -20,13 +20,41 @@ func FromTime(t time.Time) Day { return DateOf(t.Year(), t.Month(), t.Day()) }
 func (d Day) Time() time.Time { return time.Unix(int64(d)*86400, 0).UTC() }
 
 // Date returns the civil year, month and day of the month.
-func (d Day) Date() (year int, month time.Month, day int) { return d.Time().Date() }
+func (d Day) Date() (year int, month time.Month, day int) {
+	// civil_from_days of Howard Hinnant, "chrono-Compatible Low-Level Date Algorithms"
+	z := int(d) + 719468
+	era := floorDiv(z, 146097)
+	doe := z - era*146097
+	yoe := (doe - doe/1460 + doe/36524 - doe/146096) / 365
+	doy := doe - (365*yoe + yoe/4 - yoe/100)
+	mp := (5*doy + 2) / 153
+	day = doy - (153*mp+2)/5 + 1
+	m := mp + 3
+	if mp >= 10 {
+		m = mp - 9
+	}
+	year = yoe + era*400
+	if m <= 2 {
+		year++
+	}
+	return year, time.Month(m), day
+}
 
 // Weekday returns the day of the week, Monday = 0 to Sunday = 6.
 func (d Day) Weekday() int { return int(((d+3)%7 + 7) % 7) }
 
 // YearDay returns the day of the year, 1 to 366.
-func (d Day) YearDay() int { return d.Time().YearDay() }
+func (d Day) YearDay() int {
+	y, _, _ := d.Date()
+	return int(d-civil(y, 1, 1)) + 1
+}
+
+// ISOWeek returns the ISO 8601 week, 1 to 53, and the year it belongs to.
+func (d Day) ISOWeek() (year, week int) {
+	thursday := d + Day(3-d.Weekday())
+	year, _, _ = thursday.Date()
+	return year, (thursday.YearDay()-1)/7 + 1
+}
 
 // String returns the ISO 8601 form, 2006-01-02.
 func (d Day) String() string { return d.Time().Format(time.DateOnly) }

@@ -1,0 +1,154 @@
+package feature
+
+import (
+	"fmt"
+	"math"
+	"slices"
+
+	"salescast/pkg/calendar"
+)
+
+// dateColumn is a feature of the target's date alone: it is laid out once per step.
+type dateColumn uint8
+
+const (
+	dayOfYear dateColumn = iota + 1
+	month
+	sinceEaster
+	weekday
+	dayOfMonth
+	weekOfMonth
+	year
+	quarter
+	weekOfYear
+	isWeekend
+	monthSin
+	monthCos
+	daySin
+	dayCos
+	weekdaySin
+	weekdayCos
+	holidays
+	toHoliday
+	sinceHoliday
+)
+
+// dateReach is the number of days beyond which the distance to Easter or to a holiday says no more.
+const dateReach = 60
+
+// dateTable holds the plan's date columns for steps from first on.
+type dateTable struct {
+	first  calendar.Step
+	steps  int
+	values [][]float32 // in the order of plan.dates
+}
+
+func newDateTable(p *Plan, first, last calendar.Step) (dateTable, error) {
+	t := dateTable{first: first, steps: int(last-first) + 1}
+	f := p.schema.Frequency
+	days := make([]calendar.Day, t.steps+1)
+	for i := range days {
+		days[i] = f.Day(first + calendar.Step(i))
+	}
+	for _, c := range p.dates {
+		v := make([]float32, t.steps)
+		if c >= holidays {
+			if err := holidayColumn(c, p.schema.Country, days, v); err != nil {
+				return t, fmt.Errorf("features of dates: %w", err)
+			}
+		} else {
+			for i := range v {
+				v[i] = float32(c.of(days[i]))
+			}
+		}
+		t.values = append(t.values, v)
+	}
+	return t, nil
+}
+
+func (c dateColumn) of(d calendar.Day) float64 {
+	y, m, dom := d.Date()
+	switch c {
+	case dayOfYear:
+		return float64(d.YearDay())
+	case month:
+		return float64(m)
+	case sinceEaster:
+		return float64(max(-dateReach, min(d.SinceEaster(), dateReach)))
+	case weekday:
+		return float64(d.Weekday())
+	case dayOfMonth:
+		return float64(dom)
+	case weekOfMonth:
+		return float64((dom - 1) / 7)
+	case year:
+		return float64(y)
+	case quarter:
+		return float64((m-1)/3 + 1)
+	case weekOfYear:
+		_, w := d.ISOWeek()
+		return float64(w)
+	case isWeekend:
+		return float64(d.Weekday() / 5)
+	case monthSin:
+		return math.Sin(2 * math.Pi * float64(m) / 12)
+	case monthCos:
+		return math.Cos(2 * math.Pi * float64(m) / 12)
+	case daySin:
+		return math.Sin(2 * math.Pi * float64(dom) / 31)
+	case dayCos:
+		return math.Cos(2 * math.Pi * float64(dom) / 31)
+	case weekdaySin:
+		return math.Sin(2 * math.Pi * float64(d.Weekday()) / 7)
+	case weekdayCos:
+		return math.Cos(2 * math.Pi * float64(d.Weekday()) / 7)
+	}
+	return missing
+}
+
+// holidayColumn fills v for the steps that begin at days; days has one more, the end of the last step.
+func holidayColumn(c dateColumn, country string, days []calendar.Day, v []float32) error {
+	h, err := calendar.Holidays(country)
+	if err != nil {
+		return err
+	}
+	all := h.Between(days[0]-2*dateReach, days[len(days)-1]+2*dateReach)
+	all = slices.CompactFunc(all, func(a, b calendar.Holiday) bool { return a.Day == b.Day })
+	next := 0 // the first holiday at or after the step's first day
+	for i := range v {
+		for next < len(all) && all[next].Day < days[i] {
+			next++
+		}
+		switch c {
+		case holidays:
+			n := 0
+			for next+n < len(all) && all[next+n].Day < days[i+1] {
+				n++
+			}
+			v[i] = float32(n)
+		case toHoliday:
+			v[i] = dateReach
+			if next < len(all) {
+				v[i] = float32(min(int(all[next].Day-days[i]), dateReach))
+			}
+		default:
+			v[i] = dateReach
+			for k := next; k >= 0; k-- {
+				if k < len(all) && all[k].Day <= days[i] {
+					v[i] = float32(min(int(days[i]-all[k].Day), dateReach))
+					break
+				}
+			}
+		}
+	}
+	return nil
+}
+
+func dateOp(c dateColumn) op {
+	return func(b *block, dst []float32) {
+		v := b.st.dates.values[slices.Index(b.st.plan.dates, c)]
+		for r := range dst {
+			dst[r] = v[b.cur[r].date]
+		}
+	}
+}
