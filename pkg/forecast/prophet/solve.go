@@ -121,9 +121,7 @@ func featureSign(s, r []float64, lambda float64, x []float64) {
 				return
 			}
 			sign[at] = -math.Copysign(1, grad(at))
-			if !signStep(s, r, lambda, x, sign, n) {
-				return
-			}
+			signStep(s, r, lambda, x, sign, n)
 		}
 	}
 }
