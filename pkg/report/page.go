@@ -177,7 +177,7 @@ func (p *Page) view() (*view, error) {
 }
 
 // Points writes a difference of shares in percentage points.
-func (*view) Points(v metric.Value) string { return strings.TrimSuffix(signed(v, 1), " %") }
+func (*view) Points(v metric.Value) string { return strings.TrimSuffix(signed(v), " %") }
 
 // Count writes a whole number.
 func (*view) Count(n int64) string { return count(n) }

@@ -54,7 +54,7 @@ func (p *Page) scoreRows() []scoreRow {
 		out = append(out, scoreRow{
 			Model: display(ev.Models[m]), Primary: ev.Models[m] == p.Primary, Baseline: ev.Models[m] == p.Baseline,
 			WAPE: percent(s.WAPE, 1), RMSSE: score(s.RMSSE), MASE: score(s.MASE), RMSE: amount(float64(s.RMSE)), MAE: amount(float64(s.MAE)), MAPE: percent(s.MAPE, 1),
-			R2: score(s.R2), Bias: signed(s.Bias, 1), C80: percent(s.Coverage80, 1), C95: percent(s.Coverage95, 1), WQL: score(s.WQL), MSIS: decimalOr(s.MSIS, 2),
+			R2: score(s.R2), Bias: signed(s.Bias), C80: percent(s.Coverage80, 1), C95: percent(s.Coverage95, 1), WQL: score(s.WQL), MSIS: decimalOr(s.MSIS, 2),
 			Rows: count(s.Rows), Missing: count(s.Missing),
 		})
 	}
@@ -75,7 +75,7 @@ func (p *Page) originRows() []originRow {
 	var out []originRow
 	for i, o := range p.Evaluation.Origins {
 		s := p.Evaluation.ByOrigin[m][i]
-		r := originRow{shortDay(o), percent(s.WAPE, 1), "–", signed(s.Bias, 1), percent(s.Coverage95, 1)}
+		r := originRow{shortDay(o), percent(s.WAPE, 1), "–", signed(s.Bias), percent(s.Coverage95, 1)}
 		if b >= 0 {
 			r.Baseline = percent(p.Evaluation.ByOrigin[b][i].WAPE, 1)
 		}
@@ -162,7 +162,7 @@ func (p *Page) seriesRows() []seriesRow {
 		}
 		r := seriesRow{
 			series: s, Index: -1, Name: name, Keys: parts, wape: float64(v.WAPE), sold: sold[s], missed: float64(v.MAE) * float64(v.Rows),
-			WAPE: percent(v.WAPE, 1), Baseline: percent(base, 1), Bias: signed(v.Bias, 1), C95: percent(v.Coverage95, 0), Sold: amount(sold[s]), Next: amount(n),
+			WAPE: percent(v.WAPE, 1), Baseline: percent(base, 1), Bias: signed(v.Bias), C95: percent(v.Coverage95, 0), Sold: amount(sold[s]), Next: amount(n),
 			Sort:  sortKeys{sortable(float64(v.WAPE)), sortable(float64(base)), sortable(float64(v.Bias)), sortable(float64(v.Coverage95)), sortable(sold[s]), sortable(n)},
 			Worse: v.WAPE > base,
 		}

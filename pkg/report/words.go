@@ -65,9 +65,9 @@ func score(v metric.Value) string {
 	return decimal(float64(v), 3)
 }
 
-// signed writes a percentage with its sign.
-func signed(v metric.Value, places int) string {
-	s := percent(v, places)
+// signed writes a percentage with its sign and one decimal.
+func signed(v metric.Value) string {
+	s := percent(v, 1)
 	if v > 0 && !strings.HasPrefix(s, "0 ") && strings.Trim(s, "0. %") != "" {
 		return "+" + s
 	}
@@ -188,7 +188,7 @@ type tile struct{ Label, Value, Note string }
 func (p *Page) tiles() []tile {
 	own, _ := p.scoresOf(p.Primary)
 	base, has := p.scoresOf(p.Baseline)
-	ts := []tile{{"Error (WAPE)", percent(own.WAPE, 1), ""}, {"Bias", signed(own.Bias, 1), "forecast minus sold"}, {"95 % intervals held", percent(own.Coverage95, 1), "95 % were promised"}}
+	ts := []tile{{"Error (WAPE)", percent(own.WAPE, 1), ""}, {"Bias", signed(own.Bias), "forecast minus sold"}, {"95 % intervals held", percent(own.Coverage95, 1), "95 % were promised"}}
 	if has {
 		ts[0].Note = percent(base.WAPE, 1) + " by " + repeating(p.Panel.Frequency)
 	}
@@ -202,9 +202,9 @@ func (p *Page) tiles() []tile {
 		}
 		h = max(h, int(p.Forecast.Horizon[i]))
 	}
-	t := tile{Label: fmt.Sprintf("Forecast, next %s", plural(h, units(p.Panel.Frequency))), Value: amount(next)}
+	t := tile{Label: "Forecast, next " + plural(h, units(p.Panel.Frequency)), Value: amount(next)}
 	if last, ok := p.soldLately(h); ok && last > 0 {
-		t.Note = fmt.Sprintf("%s against the last %d: %s", signed(metric.Value(next/last-1), 1), h, amount(last))
+		t.Note = fmt.Sprintf("%s against the last %d: %s", signed(metric.Value(next/last-1)), h, amount(last))
 	}
 	return append([]tile{t}, ts...)
 }
