@@ -121,30 +121,30 @@ func TestCollectAndMerge(t *testing.T) {
 	t.Parallel()
 	p := shape(50)
 	end, _ := p.End()
-	make := func(o calendar.Step, y float64) *forecast.Prediction {
+	at := func(o calendar.Step, y float64) *forecast.Prediction {
 		f := forecast.NewPrediction(o, p.Series(), 7, []float64{0.1, 0.9})
 		for i := range f.Point {
 			f.Point[i], f.Quantiles[2*i], f.Quantiles[2*i+1] = y, y-1, y+1
 		}
 		return f
 	}
-	late := make(end-3, 2)
+	late := at(end-3, 2)
 	late.Point[0] = math.NaN()
-	a := backtest.Collect(p, "a", []*forecast.Prediction{late, make(end-20, 1)})
+	a := backtest.Collect(p, "a", []*forecast.Prediction{late, at(end-20, 1)})
 	if want := 2*7*p.Series() - 1; a.Rows() != want {
 		t.Fatalf("%d rows, want %d: no row where there is no forecast", a.Rows(), want)
 	}
 	for i := range a.Rows() {
-		at, _ := daily.Step(a.Date[i])
-		r, _ := p.Row(int(a.Series[i]), at)
+		day, _ := daily.Step(a.Date[i])
+		r, _ := p.Row(int(a.Series[i]), day)
 		if p.Observed[r] && a.Actual[i] != float64(p.Target[r]) || !p.Observed[r] && !math.IsNaN(a.Actual[i]) {
 			t.Fatalf("row %d has actual %v, the panel %v (observed %v)", i, a.Actual[i], p.Target[r], p.Observed[r])
 		}
-		if at != calendar.Step(a.Cutoff[i])+calendar.Step(a.Horizon[i]) {
+		if day != calendar.Step(a.Cutoff[i])+calendar.Step(a.Horizon[i]) {
 			t.Fatalf("row %d: %s is not %d steps after %s", i, a.Date[i], a.Horizon[i], a.Cutoff[i])
 		}
 	}
-	m, err := backtest.Merge(backtest.Collect(p, "b", []*forecast.Prediction{make(end-3, 5)}), a)
+	m, err := backtest.Merge(backtest.Collect(p, "b", []*forecast.Prediction{at(end-3, 5)}), a)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,6 +1,7 @@
 package backtest
 
 import (
+	"errors"
 	"fmt"
 	"math"
 	"slices"
@@ -80,7 +81,7 @@ func Shares(p *panel.Panel, horizon int, shares [3]float64) (Schedule, error) {
 	return schedule(p, horizon, blocks(shares[2]), blocks(shares[1]))
 }
 
-var errNoSales = fmt.Errorf("placing test origins: the panel has no observed sale")
+var errNoSales = errors.New("placing test origins: the panel has no observed sale")
 
 func schedule(p *panel.Panel, horizon, tests, validations int) (Schedule, error) {
 	end, ok := p.End()

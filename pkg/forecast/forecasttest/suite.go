@@ -29,13 +29,13 @@ type Traits struct {
 // levels that the suite asks for.
 var levels = []float64{0.025, 0.25, 0.5, 0.75, 0.975}
 
-// Run tries the laws on the forecaster that make returns.
-func Run(t *testing.T, traits Traits, make func(t *testing.T) forecast.Forecaster) {
+// Run tries the laws on the forecaster that build returns.
+func Run(t *testing.T, traits Traits, build func(t *testing.T) forecast.Forecaster) {
 	t.Helper()
 	if traits.Horizon == 0 {
 		traits.Horizon = 14
 	}
-	u := suite{traits, make}
+	u := suite{traits, build}
 	for _, law := range []struct {
 		name string
 		test func(*testing.T)
@@ -56,7 +56,7 @@ func Run(t *testing.T, traits Traits, make func(t *testing.T) forecast.Forecaste
 
 type suite struct {
 	Traits
-	make func(*testing.T) forecast.Forecaster
+	build func(*testing.T) forecast.Forecaster
 }
 
 // origin leaves one and a half horizons of known sales after it.
@@ -67,7 +67,7 @@ func (u suite) origin(p *panel.Panel) calendar.Step {
 
 func (u suite) fit(t *testing.T, p *panel.Panel, o calendar.Step) forecast.Model {
 	t.Helper()
-	m, err := u.make(t).Fit(t.Context(), p, o)
+	m, err := u.build(t).Fit(t.Context(), p, o)
 	if err != nil {
 		t.Fatalf("fit: %v", err)
 	}

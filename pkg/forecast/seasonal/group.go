@@ -23,7 +23,7 @@ type groupModel struct{ Group }
 
 func (groupModel) Close() error { return nil }
 
-// MinHistory is the number of steps from its first sale that a series must have for a forecast of its own: 4 weeks, 8 weeks, 3 months.
+// MinHistory is the number of steps from its first sale that a series must have for a forecast of its own: 4 weeks, 8 weeks, 6 months.
 func MinHistory(f calendar.Frequency) int {
 	_, base := yearShape(f)
 	return base

@@ -3,6 +3,7 @@ package seasonal
 import (
 	"context"
 	"math"
+	"slices"
 
 	"salescast/pkg/calendar"
 	"salescast/pkg/forecast"
@@ -107,7 +108,7 @@ func (v history) at(i int) (y float64, ok bool) {
 }
 
 func (v history) last() (y float64, ok bool) {
-	for i := len(v.target) - 1; i >= 0; i-- {
+	for i := range slices.Backward(v.target) {
 		if y, ok := v.at(i); ok {
 			return y, true
 		}

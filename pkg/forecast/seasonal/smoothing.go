@@ -188,8 +188,9 @@ func yearShape(f calendar.Frequency) (half, base int) {
 		return 3, 28
 	case calendar.Weekly:
 		return 1, 8
+	case calendar.Monthly:
 	}
-	return 0, 3
+	return 0, 6
 }
 
 // yearRatio is the sum over up to three earlier years of the mean around the step h after the origin, over the sum of the means of

@@ -7,7 +7,6 @@ import (
 	"io"
 	"math"
 	"slices"
-	"strconv"
 	"strings"
 
 	"gonum.org/v1/plot/plotter"
@@ -285,7 +284,7 @@ func (d *Data) drawGains(c draw.Canvas, imp Importance) {
 }
 
 func thousands(n int) string {
-	s := strconv.Itoa(n)
+	s := fmt.Sprint(n)
 	for i := len(s) - 3; i > 0; i -= 3 {
 		s = s[:i] + "," + s[i:]
 	}

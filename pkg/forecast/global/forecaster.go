@@ -1,0 +1,111 @@
+package global
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"salescast/pkg/calendar"
+	"salescast/pkg/feature"
+	"salescast/pkg/forecast"
+	"salescast/pkg/forecast/seasonal"
+	"salescast/pkg/panel"
+	"salescast/pkg/regress"
+)
+
+// Learners makes an engine's learner with parameters in the engine's own names.
+type Learners func(engine string, params map[string]string) (regress.Learner, error)
+
+// Forecaster fits one model on rows pooled over all series; it is a [forecast.Forecaster].
+type Forecaster struct {
+	Spec
+	// Horizon is the longest that the model can forecast.
+	Horizon int
+	// Rows is the most training rows.
+	Rows     int
+	Seed     uint64
+	Learners Learners
+}
+
+// ErrTooShort says that no series has enough history to train on.
+var ErrTooShort = errors.New("no series has enough history to train on")
+
+// Fit implements [forecast.Forecaster]. It answers ErrTooShort where there are no training rows. Series without enough history at
+// the origin are not forecast: their points are NaN.
+func (f Forecaster) Fit(ctx context.Context, p *panel.Panel, origin calendar.Step) (forecast.Model, error) {
+	m, err := f.fit(ctx, p, origin)
+	if err != nil {
+		return nil, fmt.Errorf("fit %s %s at %s: %w", f.Strategy, f.Engine, p.Frequency.Day(origin), err)
+	}
+	return m, nil
+}
+
+func (f Forecaster) fit(ctx context.Context, p *panel.Panel, origin calendar.Step) (m *Model, err error) {
+	kind, err := f.check()
+	if err != nil {
+		return nil, err
+	}
+	plan, err := feature.NewPlan(feature.Spec{}, feature.Describe(p, origin, f.Horizon, f.Country))
+	if err != nil {
+		return nil, err
+	}
+	rows := draw(p, f.Strategy, origin, f.Horizon, f.Rows, seasonal.MinHistory(p.Frequency), f.Seed)
+	if len(rows.rows) == 0 {
+		return nil, ErrTooShort
+	}
+	scales, err := scalesOf(plan, p, kind, rows.rows)
+	if err != nil {
+		return nil, err
+	}
+	st, err := plan.NewState(p, nil)
+	if err != nil {
+		return nil, err
+	}
+	train := newSource(st, scales, p, origin, f.Spec, kind, rows)
+	m = &Model{spec: f.Spec, kind: kind, plan: plan}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, m.Close())
+		}
+	}()
+	z := sizeOf(observed(p, origin))
+	for k := range z.bag {
+		learner, err := f.Learners(f.Engine, f.parameters(z, f.Seed+uint64(k)))
+		if err != nil {
+			return m, err
+		}
+		e, err := learner.Fit(ctx, train, nil)
+		if err != nil {
+			return m, err
+		}
+		m.engines = append(m.engines, e)
+	}
+	return m, nil
+}
+
+// scalesOf returns the scale of every row; it needs no columns.
+func scalesOf(plan *feature.Plan, p *panel.Panel, kind feature.ScaleKind, rows []feature.Row) ([]float64, error) {
+	bare, err := plan.Select()
+	if err != nil {
+		return nil, err
+	}
+	st, err := bare.NewState(p, nil)
+	if err != nil {
+		return nil, err
+	}
+	out := make([]float64, len(rows))
+	return out, st.Fill(rows, kind, &panel.Frame{}, out)
+}
+
+func observed(p *panel.Panel, origin calendar.Step) int {
+	n := 0
+	for s := range p.Series() {
+		lo, hi := p.Span(s)
+		for r := lo; r < min(hi, lo+int(origin-p.Start[s])+1); r++ {
+			if p.Observed[r] {
+				n++
+			}
+		}
+	}
+	return n
+}

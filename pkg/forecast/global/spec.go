@@ -1,0 +1,118 @@
+package global
+
+import (
+	"fmt"
+	"maps"
+	"strconv"
+
+	"salescast/pkg/feature"
+)
+
+// Strategy says how many steps are forecast with a model of single rows.
+type Strategy string
+
+// The strategies.
+const (
+	// Direct rows go from an origin to a target any number of steps ahead, up to the horizon.
+	Direct Strategy = "direct"
+	// Recursive rows go one step ahead; forecasts become the history of the next step.
+	Recursive Strategy = "recursive"
+)
+
+// Target says what the learner fits.
+type Target string
+
+// The targets.
+const (
+	// Ratio is the sale over the row's scale, under a Tweedie loss of power 1.1: between Poisson and gamma, zeros included.
+	Ratio Target = "ratio"
+	// Log is log(max(ratio, 0.001) + 0.02) under squared error: for large counts with a heavy tail.
+	Log Target = "log"
+)
+
+// Spec declares a forecaster; its JSON form is part of a bundle.
+type Spec struct {
+	// Engine is xgboost or lightgbm.
+	Engine   string   `json:"engine"`
+	Strategy Strategy `json:"strategy"`
+	Target   Target   `json:"target"`
+	// Scale is the kind of number that sales are divided by: recent, year or exp.
+	Scale string `json:"scale"`
+	// Country is the ISO 3166 code whose public holidays are features; empty for none.
+	Country     string `json:"country,omitempty"`
+	NonNegative bool   `json:"non_negative"`
+	// Params override the engine's parameters, in its own names.
+	Params map[string]string `json:"params,omitempty"`
+}
+
+func (s Spec) check() (feature.ScaleKind, error) {
+	if s.Strategy != Direct && s.Strategy != Recursive {
+		return 0, fmt.Errorf("strategy %q is not %s or %s", s.Strategy, Direct, Recursive)
+	}
+	if s.Target != Ratio && s.Target != Log {
+		return 0, fmt.Errorf("target %q is not %s or %s", s.Target, Ratio, Log)
+	}
+	return feature.ParseScale(s.Scale)
+}
+
+// size is how large trees may be, by the number of observed sales: few sales are learned slowly by small trees, and averaged over seeds.
+type size struct {
+	leaves, minRows int
+	rate            float64
+	bag             int
+}
+
+func sizeOf(observed int) size {
+	s := size{leaves: 15, minRows: 50, rate: 0.05, bag: 1}
+	switch {
+	case observed > 30_000:
+		s = size{leaves: 63, minRows: 30, rate: 0.08, bag: 1}
+	case observed > 8_000:
+		s = size{leaves: 31, minRows: 50, rate: 0.06, bag: 1}
+	}
+	if observed < 12_000 {
+		s.bag = 3
+	}
+	return s
+}
+
+// trees is the number of boosting rounds. More rows beat more trees, and more trees than these fit noise.
+const trees = 200
+
+// parameters returns the engine's parameters for so many observed sales, in its own names, with the Spec's overrides.
+func (s Spec) parameters(z size, seed uint64) map[string]string {
+	// Engines take seeds as non-negative 32 bit integers.
+	number := strconv.FormatUint(seed%(1<<31), 10)
+	var p map[string]string
+	switch s.Engine {
+	case "lightgbm":
+		p = map[string]string{
+			"objective": "tweedie", "tweedie_variance_power": "1.1",
+			"rounds": strconv.Itoa(trees), "num_leaves": strconv.Itoa(z.leaves), "learning_rate": decimal(z.rate), "min_data_in_leaf": strconv.Itoa(z.minRows),
+			"feature_fraction": "0.6", "bagging_fraction": "0.8", "bagging_freq": "1", "lambda_l2": "1", "max_bin": "63",
+			"seed": number, "num_threads": "1", "force_row_wise": "true", "deterministic": "true",
+		}
+		if s.Target == Log {
+			p["objective"] = "regression"
+			delete(p, "tweedie_variance_power")
+		}
+	case "xgboost":
+		p = map[string]string{
+			"objective": "reg:tweedie", "tweedie_variance_power": "1.1",
+			"rounds": strconv.Itoa(trees), "max_leaves": strconv.Itoa(z.leaves), "eta": decimal(z.rate),
+			"tree_method": "hist", "grow_policy": "lossguide", "max_depth": "0", "min_child_weight": "10",
+			"subsample": "0.8", "colsample_bytree": "0.6", "lambda": "1", "max_bin": "64",
+			"seed": number, "nthread": "1",
+		}
+		if s.Target == Log {
+			p["objective"] = "reg:squarederror"
+			delete(p, "tweedie_variance_power")
+		}
+	default:
+		p = map[string]string{"seed": number}
+	}
+	maps.Copy(p, s.Params)
+	return p
+}
+
+func decimal(v float64) string { return strconv.FormatFloat(v, 'g', -1, 64) }
