@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"salescast/pkg/calendar"
 )
 
 // catalogue lays out the columns of a plan, family by family.
@@ -264,7 +266,8 @@ func (c *catalogue) analog() error {
 }
 
 func (c *catalogue) addDate(name, group, about string, d dateColumn) {
-	c.add(Column{Name: name, Group: group, About: about, dates: d, fill: dateOp(d)})
+	whole := d < monthSin || d > weekdayCos
+	c.add(Column{Name: name, Group: group, About: about, Whole: whole, dates: d, fill: dateOp(d)})
 }
 
 func (c *catalogue) daily() bool { return c.plan.grid.season > 1 }
@@ -312,6 +315,9 @@ func (c *catalogue) holiday() error {
 	if country == "" {
 		return nil
 	}
+	if _, err := calendar.Holidays(country); err != nil {
+		return err
+	}
 	c.addDate("public_holidays", "holiday", "public holidays of "+country+" in the step", holidays)
 	c.addDate("to_holiday", "holiday", "days to the next public holiday, at most 60", toHoliday)
 	c.addDate("since_holiday", "holiday", "days since the last public holiday, at most 60", sinceHoliday)
@@ -319,9 +325,9 @@ func (c *catalogue) holiday() error {
 }
 
 func (c *catalogue) step() error {
-	c.add(Column{Name: "horizon", Group: "level", About: "steps from the origin to the target", fill: horizonOp})
+	c.add(Column{Name: "horizon", Group: "level", About: "steps from the origin to the target", Whole: true, fill: horizonOp})
 	c.add(Column{Name: "log_scale", Group: "level", About: "logarithm of the row's scale", Reads: always(), fill: logScaleOp})
-	c.add(Column{Name: "age", Group: "trend", About: "steps from the first sale to the origin, at most a year", Reads: always(), fill: ageOp})
+	c.add(Column{Name: "age", Group: "trend", About: "steps from the first sale to the origin, at most a year", Whole: true, Reads: always(), fill: ageOp})
 	return nil
 }
 
@@ -329,7 +335,7 @@ func (c *catalogue) identity() error {
 	n := len(c.plan.schema.Keys) + len(c.plan.schema.Static)
 	for i := range n {
 		k := c.plan.keyAt(i + 1)
-		c.add(Column{Name: c.own(k.Name), Group: "identity", About: "code of the " + k.Name, Categorical: true, MayBeMissing: true, fill: codeOp(i)})
+		c.add(Column{Name: c.own(k.Name + "_code"), Group: "identity", About: "code of the " + k.Name, Categorical: true, MayBeMissing: true, fill: codeOp(i)})
 	}
 	return nil
 }

@@ -156,7 +156,7 @@ func (o *oracle) value(c panel.Covariate, s int, at calendar.Step) float64 {
 func (o *oracle) column(name string) float64 {
 	q := o.params()
 	h := int(o.target - o.origin)
-	if k, ok := o.key(name); ok {
+	if k, ok := o.key(strings.TrimSuffix(name, "_code")); ok {
 		return float64(k.Codes[o.series])
 	}
 	if c, ok := o.cov(name); ok {

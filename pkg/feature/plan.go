@@ -53,6 +53,8 @@ type Column struct {
 	About        string `json:"about"`
 	Categorical  bool   `json:"categorical,omitempty"`
 	MayBeMissing bool   `json:"may_be_missing"`
+	// Whole values are whole numbers and never missing.
+	Whole bool `json:"whole,omitempty"`
 	// Scaled values are divided by the row's scale.
 	Scaled bool `json:"scaled,omitempty"`
 	// Reads is all that the column may look at, besides the calendar; checked when the plan is made.

@@ -63,6 +63,7 @@ func Describe(p *panel.Panel, origin calendar.Step, horizon int, country string)
 // Survey learns a Schema from a panel that comes in batches of whole series, sorted by their keys.
 type Survey struct {
 	schema Schema
+	origin calendar.Step
 	stats  []covariateStats
 	// level is the code of the first key whose series are passing; seen holds each covariate's first value at each step of them.
 	level int32
@@ -81,9 +82,14 @@ type covariateStats struct {
 	seenSomewhere bool
 }
 
-// NewSurvey begins a survey of values at steps up to origin.
+// NewSurvey begins a survey of values at steps up to origin. An origin beyond all data, math.MaxInt32, stands for the last observed
+// sale: each series is looked at up to its own, and the schema's origin is the latest.
 func NewSurvey(origin calendar.Step, horizon int, country string) *Survey {
-	return &Survey{schema: Schema{Origin: origin, Horizon: horizon, Country: country}, level: -1}
+	s := &Survey{schema: Schema{Origin: origin, Horizon: horizon, Country: country}, origin: origin, level: -1}
+	if origin == math.MaxInt32 {
+		s.schema.Origin = math.MinInt32
+	}
+	return s
 }
 
 // Add looks at the next series. All batches have the same columns.
@@ -108,7 +114,14 @@ func (s *Survey) Add(p *panel.Panel) {
 				s.stats[k].seenSomewhere = false
 			}
 		}
-		n := min(hi-lo, int(d.Origin-start)+1)
+		n := min(hi-lo, int(s.origin-start)+1)
+		if s.origin == math.MaxInt32 {
+			if last, ok := p.LastObserved(i); ok {
+				n, d.Origin = int(last-start)+1, max(d.Origin, last)
+			} else {
+				n = 0
+			}
+		}
 		for k := range p.Covariates {
 			if n > 0 {
 				s.stats[k].add(p.Covariates[k].Values[lo:lo+n], start)
