@@ -1,0 +1,371 @@
+package columnar
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"iter"
+	"math"
+	"math/big"
+	"strconv"
+	"time"
+
+	"github.com/parquet-go/parquet-go"
+	"github.com/parquet-go/parquet-go/deprecated"
+	"github.com/parquet-go/parquet-go/format"
+
+	"salescast/pkg/calendar"
+	"salescast/pkg/panel"
+)
+
+type parquetTable struct {
+	SourceReader
+	name  string
+	f     *parquet.File
+	names []string
+	// leaf is the leaf column of each name, -1 for a nested one.
+	leaf []int
+}
+
+func newParquetTable(f File, r SourceReader) (t *parquetTable, err error) {
+	defer guard(f.Name, &err)
+	pf, err := openParquet(r, f.Size, f.Name)
+	if err != nil {
+		return nil, err
+	}
+	t = &parquetTable{SourceReader: r, name: f.Name, f: pf}
+	for _, c := range pf.Root().Columns() {
+		t.names = append(t.names, c.Name())
+		if c.Leaf() && !c.Repeated() {
+			t.leaf = append(t.leaf, c.Index())
+		} else {
+			t.leaf = append(t.leaf, -1)
+		}
+	}
+	if pf.NumRows() == 0 {
+		return nil, &SyntaxError{File: f.Name, Msg: "the file has columns and no rows", Hint: "a source needs rows"}
+	}
+	return t, nil
+}
+
+func (t *parquetTable) header() []string { return t.names }
+
+// cursor walks the values of one column of a row group.
+type cursor struct {
+	pages  parquet.Pages
+	page   parquet.Page
+	values parquet.ValueReader
+	buf    []parquet.Value
+	text   func([]byte, parquet.Value) []byte
+	number func(parquet.Value) float32 // nil if the column is not plainly numeric
+}
+
+// next fills buf with up to n values; fewer only at the end of the column.
+func (c *cursor) next(n int, each func(parquet.Value)) (int, error) {
+	got := 0
+	for got < n {
+		if c.values == nil {
+			p, err := c.pages.ReadPage()
+			if errors.Is(err, io.EOF) {
+				return got, nil
+			}
+			if err != nil {
+				return got, err
+			}
+			c.page, c.values = p, p.Values()
+		}
+		k, err := c.values.ReadValues(c.buf[:min(len(c.buf), n-got)])
+		for i := range c.buf[:k] {
+			each(c.buf[i])
+		}
+		got += k
+		if errors.Is(err, io.EOF) {
+			parquet.Release(c.page)
+			c.page, c.values = nil, nil
+		} else if err != nil {
+			return got, err
+		}
+	}
+	return got, nil
+}
+
+func (c *cursor) close() {
+	if c.page != nil {
+		parquet.Release(c.page)
+	}
+	c.pages.Close()
+}
+
+// read implements table.
+func (t *parquetTable) read(ctx context.Context, want []Column, at []int, fixed []string) iter.Seq2[*panel.Records, error] {
+	return func(yield func(*panel.Records, error) bool) {
+		b := newRecordsBuilder(t.name, want)
+		b.Raw = func(row int) string { return b.render(row) }
+		var line int64
+		for _, rg := range t.f.RowGroups() {
+			stop, err := t.rowGroup(ctx, rg, b, at, fixed, &line, yield)
+			if err != nil {
+				yield(nil, err)
+				return
+			}
+			if stop {
+				return
+			}
+		}
+	}
+}
+
+func (t *parquetTable) rowGroup(ctx context.Context, rg parquet.RowGroup, b *recordsBuilder, at []int, fixed []string, line *int64, yield func(*panel.Records, error) bool) (stop bool, err error) {
+	cursors := make([]*cursor, len(at))
+	defer func() {
+		for _, c := range cursors {
+			if c != nil {
+				c.close()
+			}
+		}
+	}()
+	for i, a := range at {
+		if a < 0 {
+			continue
+		}
+		if cursors[i], err = t.cursor(rg, a); err != nil {
+			return false, err
+		}
+	}
+	left := rg.NumRows()
+	for left > 0 {
+		if err := ctx.Err(); err != nil {
+			return false, err
+		}
+		b.reset()
+		n := int(min(left, batchRows))
+		if err := t.fill(b, cursors, fixed, n, line); err != nil {
+			return false, err
+		}
+		if !yield(&b.Records, nil) {
+			return true, nil
+		}
+		left -= int64(n)
+	}
+	return false, nil
+}
+
+func (t *parquetTable) cursor(rg parquet.RowGroup, a int) (c *cursor, err error) {
+	defer guard(t.name, &err)
+	if t.leaf[a] < 0 {
+		return nil, &SyntaxError{File: t.name, Column: t.names[a], Msg: "the column is nested", Hint: "write it as a flat column, or name it under data.ignore"}
+	}
+	chunk := rg.ColumnChunks()[t.leaf[a]]
+	text, err := textOf(chunk.Type())
+	if err != nil {
+		return nil, &SyntaxError{File: t.name, Column: t.names[a], Msg: err.Error(), Hint: "write it as text, a number or a date"}
+	}
+	return &cursor{pages: chunk.Pages(), buf: make([]parquet.Value, 512), text: text, number: numberOf(chunk.Type())}, nil
+}
+
+// fill reads n rows column by column. Faults of several columns are put in the order of rows.
+func (t *parquetTable) fill(b *recordsBuilder, cursors []*cursor, fixed []string, n int, line *int64) (err error) {
+	defer guard(t.name, &err)
+	for i := range b.Columns {
+		b.Rows = 0
+		if cursors[i] == nil {
+			for range n {
+				b.Rows++
+				b.cell(i, []byte(fixed[i]))
+			}
+			continue
+		}
+		got, err := cursors[i].next(n, b.taker(i, cursors[i]))
+		if err != nil {
+			return &SyntaxError{File: t.name, Column: b.Columns[i].Name, Line: *line + int64(got) + 1, Msg: "the column cannot be read", Err: err, Hint: "write the file again; it may have been cut off or overwritten"}
+		}
+		if got != n {
+			return &SyntaxError{File: t.name, Column: b.Columns[i].Name, Line: *line + int64(got) + 1, Msg: "the column ends before the row group does", Hint: "write the file again"}
+		}
+	}
+	sortFaults(b.Faults)
+	b.Rows = n
+	for range n {
+		*line++
+		b.Lines = append(b.Lines, *line)
+	}
+	return nil
+}
+
+// taker appends values to column i: numbers as they are, everything else through the grammar of texts.
+func (b *recordsBuilder) taker(i int, c *cursor) func(parquet.Value) {
+	if col := &b.Columns[i]; col.Kind == panel.NumberColumn && c.number != nil {
+		return func(v parquet.Value) {
+			x := float32(math.NaN())
+			if !v.IsNull() {
+				x = c.number(v)
+			}
+			col.Numbers = append(col.Numbers, x)
+		}
+	}
+	var text []byte
+	return func(v parquet.Value) {
+		b.Rows++
+		text = text[:0]
+		if !v.IsNull() {
+			text = c.text(text, v)
+		}
+		b.cell(i, text)
+	}
+}
+
+// numberOf returns how plain numeric columns are read, nil for others.
+func numberOf(t parquet.Type) func(parquet.Value) float32 {
+	switch l := t.LogicalType(); {
+	case t.Kind() == parquet.Float:
+		return parquet.Value.Float
+	case t.Kind() == parquet.Double:
+		return func(v parquet.Value) float32 { return float32(v.Double()) }
+	case l != nil && !signed(l) || l == nil && t.ConvertedType() != nil:
+		return nil
+	case t.Kind() == parquet.Int32:
+		return func(v parquet.Value) float32 { return float32(v.Int32()) }
+	case t.Kind() == parquet.Int64:
+		return func(v parquet.Value) float32 { return float32(v.Int64()) }
+	}
+	return nil
+}
+
+func signed(l *format.LogicalType) bool {
+	i, ok := l.Value.(*format.IntType)
+	return ok && i.IsSigned
+}
+
+// textOf returns how a column's values are written as text, which the cells' parsers then read: one grammar for all formats.
+func textOf(t parquet.Type) (func([]byte, parquet.Value) []byte, error) {
+	if l := t.LogicalType(); l != nil {
+		switch l := l.Value.(type) {
+		case *format.DateType:
+			return dateText, nil
+		case *format.TimestampType:
+			unit := time.Nanosecond
+			switch l.Unit.Value.(type) {
+			case *format.MilliSeconds:
+				unit = time.Millisecond
+			case *format.MicroSeconds:
+				unit = time.Microsecond
+			}
+			return instantText(unit), nil
+		case *format.DecimalType:
+			return decimal(t.Kind(), l)
+		case *format.IntType:
+			if !l.IsSigned {
+				return unsignedText(t.Kind()), nil
+			}
+		}
+	} else if c := t.ConvertedType(); c != nil { // files of older writers
+		switch *c {
+		case deprecated.Date:
+			return dateText, nil
+		case deprecated.TimestampMillis:
+			return instantText(time.Millisecond), nil
+		case deprecated.TimestampMicros:
+			return instantText(time.Microsecond), nil
+		case deprecated.Uint8, deprecated.Uint16, deprecated.Uint32, deprecated.Uint64:
+			return unsignedText(t.Kind()), nil
+		}
+	}
+	switch t.Kind() {
+	case parquet.Boolean:
+		return func(b []byte, v parquet.Value) []byte { return strconv.AppendBool(b, v.Boolean()) }, nil
+	case parquet.Int32:
+		return func(b []byte, v parquet.Value) []byte { return strconv.AppendInt(b, int64(v.Int32()), 10) }, nil
+	case parquet.Int64:
+		return func(b []byte, v parquet.Value) []byte { return strconv.AppendInt(b, v.Int64(), 10) }, nil
+	case parquet.Int96:
+		return func(b []byte, v parquet.Value) []byte { return appendInt96(b, v.Int96()) }, nil
+	case parquet.Float:
+		return func(b []byte, v parquet.Value) []byte { return strconv.AppendFloat(b, float64(v.Float()), 'g', -1, 32) }, nil
+	case parquet.Double:
+		return func(b []byte, v parquet.Value) []byte { return strconv.AppendFloat(b, v.Double(), 'g', -1, 64) }, nil
+	case parquet.ByteArray, parquet.FixedLenByteArray:
+		return func(b []byte, v parquet.Value) []byte { return append(b, v.ByteArray()...) }, nil
+	}
+	return nil, fmt.Errorf("the column has the type %s, which is not read", t)
+}
+
+func dateText(b []byte, v parquet.Value) []byte {
+	return append(b, calendar.Day(v.Int32()).String()...)
+}
+
+func instantText(unit time.Duration) func([]byte, parquet.Value) []byte {
+	perDay := int64(24 * time.Hour / unit)
+	return func(b []byte, v parquet.Value) []byte { return appendInstant(b, v.Int64(), perDay) }
+}
+
+func unsignedText(k parquet.Kind) func([]byte, parquet.Value) []byte {
+	if k == parquet.Int64 {
+		return func(b []byte, v parquet.Value) []byte { return strconv.AppendUint(b, v.Uint64(), 10) }
+	}
+	return func(b []byte, v parquet.Value) []byte { return strconv.AppendUint(b, uint64(v.Uint32()), 10) }
+}
+
+// appendInstant writes midnight as a date, and any other time so that it is no date.
+func appendInstant(b []byte, v, perDay int64) []byte {
+	d, rest := v/perDay, v%perDay
+	if rest < 0 {
+		d, rest = d-1, rest+perDay
+	}
+	if d < math.MinInt32 || d > math.MaxInt32 {
+		return append(b, "out of range"...)
+	}
+	b = append(b, calendar.Day(d).String()...)
+	if rest != 0 {
+		at := time.Duration(float64(rest) / float64(perDay) * float64(24*time.Hour)).Round(time.Second)
+		b = append(b, time.Unix(0, 0).UTC().Add(at).Format("T15:04:05")...)
+	}
+	return b
+}
+
+// appendInt96 writes the timestamps of older writers: nanoseconds of the day, then the Julian day.
+func appendInt96(b []byte, v deprecated.Int96) []byte {
+	const unixEpoch = 2440588
+	nanos := int64(uint64(v[0]) | uint64(v[1])<<32)
+	d := int64(v[2]) - unixEpoch
+	if nanos < 0 || nanos >= int64(24*time.Hour) || d > math.MaxInt32/2 {
+		return append(b, "out of range"...)
+	}
+	return appendInstant(b, d*int64(24*time.Hour)/1000+nanos/1000, int64(24*time.Hour)/1000)
+}
+
+func decimal(kind parquet.Kind, d *format.DecimalType) (func([]byte, parquet.Value) []byte, error) {
+	scale := int(d.Scale)
+	if scale < 0 || scale > 38 {
+		return nil, fmt.Errorf("the column is a decimal of scale %d", scale)
+	}
+	div := math.Pow10(scale)
+	switch kind {
+	case parquet.Int32:
+		return func(b []byte, v parquet.Value) []byte {
+			return strconv.AppendFloat(b, float64(v.Int32())/div, 'g', -1, 64)
+		}, nil
+	case parquet.Int64:
+		return func(b []byte, v parquet.Value) []byte {
+			return strconv.AppendFloat(b, float64(v.Int64())/div, 'g', -1, 64)
+		}, nil
+	default:
+		return func(b []byte, v parquet.Value) []byte {
+			return strconv.AppendFloat(b, bigEndian(v.ByteArray())/div, 'g', -1, 64)
+		}, nil
+	}
+}
+
+// bigEndian reads a two's complement integer of any length.
+func bigEndian(b []byte) float64 {
+	if len(b) == 8 {
+		return float64(int64(binary.BigEndian.Uint64(b)))
+	}
+	n := new(big.Int).SetBytes(b)
+	if len(b) > 0 && b[0]&0x80 != 0 {
+		n.Sub(n, new(big.Int).Lsh(big.NewInt(1), uint(len(b))*8))
+	}
+	f, _ := new(big.Float).SetInt(n).Float64()
+	return f
+}
