@@ -53,6 +53,7 @@ func Evaluate(p *panel.Panel, pr *backtest.Predictions) (*Evaluation, error) {
 		}
 		lo = hi
 	}
+	t.miss(b, ev)
 	t.finish(ev, &l)
 	return ev, nil
 }
@@ -129,15 +130,13 @@ func joinedIDs(pr *backtest.Predictions) []string {
 
 func joinID(keys []panel.Key, s int) string { return strings.Join(id(keys, s), "\x00") }
 
-// actual returns the sale of row i, NaN if none was observed.
-func (b *bound) actual(i int) (float64, error) {
+// actual returns the sale of row i, which is at that step, NaN if none was observed.
+func (b *bound) actual(i int, at calendar.Step) (float64, error) {
 	pr, p := b.pr, b.p
 	s := b.series[pr.Series[i]]
 	y, want := pr.Actual[i], math.NaN()
-	if at, ok := p.Frequency.Step(pr.Date[i]); ok {
-		if row, ok := p.Row(s, at); ok && p.Observed[row] {
-			want = float64(p.Target[row])
-		}
+	if row, ok := p.Row(s, at); ok && p.Observed[row] {
+		want = float64(p.Target[row])
 	}
 	if math.IsNaN(y) && math.IsNaN(want) {
 		return y, nil
@@ -177,10 +176,11 @@ func newTallies(ev *Evaluation) *tallies {
 func (t *tallies) block(b *bound, l *layout, lo, hi int) error {
 	pr := b.pr
 	m, s, o := int(pr.Model[lo]), int(pr.Series[lo]), t.origins[pr.Cutoff[lo]]
-	scale, err := t.scaleOf(b, s, o, pr.Cutoff[lo])
-	if err != nil {
-		return err
+	origin, ok := b.p.Frequency.Step(pr.Cutoff[lo])
+	if !ok {
+		return fmt.Errorf("cutoff %s is not on the panel's grid %s", pr.Cutoff[lo], b.p.Frequency)
 	}
+	scale := t.scaleOf(b, s, o, origin)
 	wholes := [...]*tally{&t.overall[m], &t.bySeries[m][s], &t.byOrigin[m][o]}
 	var n, sq, abs, interval float64
 	for i := lo; i < hi; i++ {
@@ -188,10 +188,11 @@ func (t *tallies) block(b *bound, l *layout, lo, hi int) error {
 			return fmt.Errorf("predictions are not unique and sorted by model, cutoff, series and date at row %d (series %v, %s)", i, id(pr.Keys, s), pr.Date[i])
 		}
 		t.last = i
-		if pr.Horizon[i] < 1 {
-			return fmt.Errorf("prediction of series %v on %s has horizon %d; the first step after the origin is 1", id(pr.Keys, s), pr.Date[i], pr.Horizon[i])
+		at, ok := b.p.Frequency.Step(pr.Date[i])
+		if ahead := int(at - origin); !ok || ahead < 1 || ahead != int(pr.Horizon[i]) {
+			return fmt.Errorf("prediction of series %v for %s from cutoff %s says it is %d steps ahead, and is not", id(pr.Keys, s), pr.Date[i], pr.Cutoff[lo], pr.Horizon[i])
 		}
-		y, err := b.actual(i)
+		y, err := b.actual(i, at)
 		if err != nil {
 			return err
 		}
@@ -201,10 +202,6 @@ func (t *tallies) block(b *bound, l *layout, lo, hi int) error {
 		h := &t.byHorizon[m][pr.Horizon[i]-1]
 		f, q := pr.Forecast[i], pr.Quantiles[i*len(pr.Levels):(i+1)*len(pr.Levels)]
 		if math.IsNaN(f) {
-			h.missing++
-			for _, w := range wholes {
-				w.missing++
-			}
 			continue
 		}
 		for _, w := range wholes {
@@ -231,19 +228,36 @@ func (t *tallies) block(b *bound, l *layout, lo, hi int) error {
 	return nil
 }
 
+// miss counts the sales after each origin that no prediction stands against: a model that says nothing of a hard series must not look
+// better for it unseen.
+func (t *tallies) miss(b *bound, ev *Evaluation) {
+	for o, day := range ev.Origins {
+		origin, _ := b.p.Frequency.Step(day) // block has seen that it is on the grid
+		for s, ps := range b.series {
+			for h := range ev.Horizons {
+				row, ok := b.p.Row(ps, origin+calendar.Step(h+1))
+				if !ok || !b.p.Observed[row] {
+					continue
+				}
+				for m := range ev.Models {
+					for _, w := range [...]*tally{&t.overall[m], &t.bySeries[m][s], &t.byOrigin[m][o], &t.byHorizon[m][h]} {
+						w.sold++
+					}
+				}
+			}
+		}
+	}
+}
+
 // scaleOf is computed once per series and origin, not once per model.
-func (t *tallies) scaleOf(b *bound, s, o int, cutoff calendar.Day) (Scale, error) {
+func (t *tallies) scaleOf(b *bound, s, o int, origin calendar.Step) Scale {
 	k := [2]int{s, o}
-	if v, ok := t.scales[k]; ok {
-		return v, nil
-	}
-	step, ok := b.p.Frequency.Step(cutoff)
+	v, ok := t.scales[k]
 	if !ok {
-		return Scale{}, fmt.Errorf("cutoff %s is not on the panel's grid %s", cutoff, b.p.Frequency)
+		v = ScaleOf(b.p, b.series[s], origin)
+		t.scales[k] = v
 	}
-	v := ScaleOf(b.p, b.series[s], step)
-	t.scales[k] = v
-	return v, nil
+	return v
 }
 
 // less orders rows a and b by model, cutoff, series and date.

@@ -253,7 +253,7 @@ func TestEvaluateRefusesWhatItCannotScoreHonestly(t *testing.T) {
 		"a series of other data": {func(p *panel.Panel, _ *backtest.Predictions) {
 			p.Keys = []panel.Key{{Name: "x", Levels: []string{"?"}, Codes: make([]int32, p.Series())}}
 		}, "not in the panel"},
-		"a horizon of 0":    {func(_ *panel.Panel, pr *backtest.Predictions) { pr.Horizon[3] = 0 }, "horizon 0"},
+		"a horizon of 0":    {func(_ *panel.Panel, pr *backtest.Predictions) { pr.Horizon[3] = 0 }, "steps ahead, and is not"},
 		"too few quantiles": {func(_ *panel.Panel, pr *backtest.Predictions) { pr.Quantiles = pr.Quantiles[1:] }, "quantiles"},
 	}
 	for name, c := range cases {
@@ -353,5 +353,30 @@ func TestPairedIntervalsCover(t *testing.T) {
 		if h < 178 {
 			t.Errorf("interval %d held the truth %d times of %d", i, h, runs)
 		}
+	}
+}
+
+// TestLeftOutPredictionsAreCounted: rows that a model does not have are Missing, in every part that they belong to.
+func TestLeftOutPredictionsAreCounted(t *testing.T) {
+	t.Parallel()
+	f := fixtures(t)[0]
+	p, pr := f.build(t)
+	n := pr.Rows() - 20 // the last rows are those of the last model
+	pr.Model, pr.Series, pr.Horizon, pr.Cutoff, pr.Date = pr.Model[:n], pr.Series[:n], pr.Horizon[:n], pr.Cutoff[:n], pr.Date[:n]
+	pr.Actual, pr.Forecast, pr.Quantiles = pr.Actual[:n], pr.Forecast[:n], pr.Quantiles[:n*len(pr.Levels)]
+	ev, err := Evaluate(p, pr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	whole, part := ev.Overall[0], ev.Overall[2]
+	if part.Missing == 0 || part.Rows+part.Missing != whole.Rows+whole.Missing {
+		t.Errorf("%d scored and %d missing of %d", part.Rows, part.Missing, whole.Rows)
+	}
+	sum := 0
+	for _, s := range ev.BySeries[2] {
+		sum += s.Missing
+	}
+	if sum != part.Missing {
+		t.Errorf("%d missing by series, %d in all", sum, part.Missing)
 	}
 }

@@ -39,7 +39,7 @@ func (v *Value) UnmarshalJSON(b []byte) error {
 // Scores are the scores of a set of predictions. Errors are forecast minus actual. Only rows with an observed sale and a forecast
 // are scored; with none, every score is NaN.
 type Scores struct {
-	// Rows is the number of scored predictions; Missing counts observed sales for which the model gave no forecast.
+	// Rows is the number of scored predictions; Missing counts observed sales after an origin for which the model gave no forecast.
 	Rows    int `json:"rows"`
 	Missing int `json:"missing"`
 	// WAPE is the sum of absolute errors over the sum of absolute sales.
@@ -98,7 +98,7 @@ func newLayout(levels []float64) layout {
 
 // tally accumulates the sums from which Scores follow.
 type tally struct {
-	rows, missing, mapeRows     int
+	rows, sold, mapeRows        int
 	absErr, absY, err, y, sqErr float64
 	ape                         float64
 	meanY, devY                 float64 // running mean of the sales and sum of squared deviations from it (Welford, 1962)
@@ -173,7 +173,7 @@ func (t *tally) scale(s Scale, meanSq, meanAbs, meanInterval float64) {
 func (t *tally) scores(l *layout) Scores {
 	n := float64(t.rows)
 	s := Scores{
-		Rows: t.rows, Missing: t.missing, MAPERows: t.mapeRows, Scaled: t.scaled,
+		Rows: t.rows, Missing: t.sold - t.rows, MAPERows: t.mapeRows, Scaled: t.scaled,
 		WAPE: ratio(t.absErr, t.absY), RMSE: Value(math.Sqrt(t.sqErr / n)), MAE: ratio(t.absErr, n), MAPE: ratio(t.ape, float64(t.mapeRows)),
 		R2: 1 - ratio(t.sqErr, t.devY), RMSSE: ratio(t.rmsse, float64(t.scaled)), MASE: ratio(t.mase, float64(t.scaled)), Bias: ratio(t.err, t.y),
 	}

@@ -37,7 +37,7 @@ def predict(d, freq, h, origins):
             cut = end - off * (h * k)
             t = d[(d.date > cut) & (d.date <= cut + off * h)].copy()
             t['model'], t['cutoff'] = m, cut
-            t['horizon'] = [int(x) for x in t.groupby(['store', 'item']).cumcount() + 1]
+            steps = list(pd.date_range(cut, periods=h + 1, freq=freq)); t['horizon'] = [steps.index(x) for x in t.date]
             f = np.maximum(t.y.fillna(7) + rng.normal(0, noise, len(t)), 0)
             t['forecast'] = f
             q = np.sort(f.to_numpy()[:, None] + noise * rng.normal(0, 1.3, (len(t), len(LEVELS))), axis=1)

@@ -12,6 +12,8 @@ import (
 	"salescast/pkg/regress/regresstest"
 )
 
+var nan = float32(math.NaN())
+
 func TestSmoke(t *testing.T) {
 	e := engines.New(engines.Config{EngineDir: regresstest.EngineDir(t), CacheDir: t.TempDir(), Threads: 2, Log: func(e, m string) { t.Log(e, m) }})
 	defer e.Close()

@@ -19,8 +19,8 @@ func axes(x string) *plot.Plot {
 	p := plot.New()
 	p.BackgroundColor = nil
 	for _, a := range []*plot.Axis{&p.X, &p.Y} {
-		a.LineStyle.Width = 0
-		a.Tick.LineStyle.Width = 0
+		a.Width = 0
+		a.Tick.Width = 0
 		a.Tick.Length = 3
 		a.Padding = 2
 		rotation := a.Tick.Label.Rotation
@@ -154,8 +154,8 @@ func (b band) Plot(c draw.Canvas, p *plot.Plot) {
 	for i := range b.x {
 		pts = append(pts, vg.Point{X: tx(b.x[i]), Y: ty(b.hi[i])})
 	}
-	for i := len(b.x) - 1; i >= 0; i-- {
-		pts = append(pts, vg.Point{X: tx(b.x[i]), Y: ty(b.lo[i])})
+	for i, x := range slices.Backward(b.x) {
+		pts = append(pts, vg.Point{X: tx(x), Y: ty(b.lo[i])})
 	}
 	if len(pts) > 2 {
 		c.FillPolygon(b.fill.Color, pts)

@@ -76,12 +76,12 @@ func (d *Data) drawSeries(w io.Writer) error {
 	chosen := d.chosen(m, 9)
 	columns := min(3, max(len(chosen), 1))
 	rows := (len(chosen) + columns - 1) / columns
-	pg := newPage(vg.Length(330*columns), vg.Length(190*max(rows, 1))+80, fmt.Sprintf("Series from the best forecast to the worst, by %s", label(d.Primary)),
+	pg := newPage(vg.Length(330*columns), vg.Length(190*max(rows, 1))+80, "Series from the best forecast to the worst, by "+label(d.Primary),
 		fmt.Sprintf("Dark: sold. Green: forecast, with its 80 %% and 95 %% intervals. Every series is drawn to its own scale, in %s per step.", d.Target))
 	cells := grid(pg.body, columns, max(rows, 1), 26, 16)
 	for i, s := range chosen {
 		score := d.Evaluation.BySeries[m][s]
-		note := fmt.Sprintf("WAPE %s", asPercent(float64(score.WAPE)))
+		note := "WAPE " + asPercent(float64(score.WAPE))
 		if score.Coverage95.Defined() {
 			note += fmt.Sprintf(" · %s of sales inside the 95 %% interval", percent(float64(score.Coverage95), 0))
 		}

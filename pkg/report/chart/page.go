@@ -37,7 +37,7 @@ func newPage(w, h vg.Length, title, reading string) *page {
 		write(c, line, body.Min.X, y, style(17, true, ink), left, top)
 		y -= 22
 	}
-	y -= 1
+	y--
 	for _, line := range wrap(reading, style(10.5, false, soft), body.Max.X-body.Min.X) {
 		write(c, line, body.Min.X, y, style(10.5, false, soft), left, top)
 		y -= 14.5

@@ -2,7 +2,6 @@ package chart
 
 import (
 	"cmp"
-	"fmt"
 	"io"
 	"math"
 	"slices"
@@ -26,7 +25,7 @@ func (d *Data) drawResiduals(w io.Writer) error {
 	cells := grid(pg.body, 2, 2, 30, 20)
 	d.drawOverTime(caption(cells[0], "Over time", "each dot one prediction; line: median of the day; band: middle half"), r)
 	d.drawAgainstForecast(caption(cells[1], "Against the forecast", "a fan is usual: what sells more errs more"), r)
-	d.drawDistribution(caption(cells[2], "Distribution", fmt.Sprintf("share of predictions; grey: %s", label(d.Baseline))), r)
+	d.drawDistribution(caption(cells[2], "Distribution", "share of predictions; grey: "+label(d.Baseline)), r)
 	d.drawQQ(caption(cells[3], "Against a normal distribution", "Q-Q: away from the line, large errors come oftener than a bell curve says"), r)
 	return pg.encode(w)
 }

@@ -1,0 +1,174 @@
+package prophet
+
+import (
+	"context"
+	"fmt"
+	"hash/fnv"
+	"math"
+	"strings"
+	"sync"
+
+	"salescast/pkg/calendar"
+	"salescast/pkg/forecast"
+	"salescast/pkg/panel"
+)
+
+// Forecaster fits one model per series of a panel. Known-future covariates become regressors; a covariate that is constant up to the
+// origin, or unknown somewhere a series needs it, is left out for that series.
+type Forecaster struct {
+	Options Options
+	// NonNegative clips points and quantiles at 0.
+	NonNegative bool
+	// Samples is the number of simulated futures behind the quantiles; 0 is 500.
+	Samples int
+	// Threads is the number of series fitted at once; 0 is 1.
+	Threads int
+	Seed    uint64
+}
+
+// minObserved is the number of observed sales below which a series has no model: fewer cannot tell a line from noise.
+const minObserved = 10
+
+// Fit returns a model that fits each series anew to the history of a request: a fit costs milliseconds, and a trend that ends before
+// the origin would be extrapolated twice.
+func (f Forecaster) Fit(context.Context, *panel.Panel, calendar.Step) (forecast.Model, error) {
+	if err := f.Options.validate(); err != nil {
+		return nil, fmt.Errorf("prophet options: %w", err)
+	}
+	return panelModel{f}, nil
+}
+
+type panelModel struct{ Forecaster }
+
+func (panelModel) Close() error { return nil }
+
+// Forecast implements [forecast.Model]. Points and quantiles of series with fewer than 10 observed sales stay NaN.
+func (m panelModel) Forecast(ctx context.Context, r forecast.Request) (*forecast.Prediction, error) {
+	out := forecast.NewPrediction(r.Origin, r.Panel.Series(), r.Horizon, r.Levels)
+	n := r.Panel.Series()
+	threads := min(max(m.Threads, 1), max(n, 1))
+	next := make(chan int)
+	errs := make([]error, threads)
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	var wg sync.WaitGroup
+	for w := range threads {
+		wg.Go(func() {
+			for s := range next {
+				if errs[w] == nil {
+					if errs[w] = m.series(ctx, r, s, out); errs[w] != nil {
+						cancel()
+					}
+				}
+			}
+		})
+	}
+	for s := range n {
+		next <- s
+	}
+	close(next)
+	wg.Wait()
+	for _, err := range errs {
+		if err != nil {
+			return nil, err
+		}
+	}
+	return out, nil
+}
+
+// series fits and forecasts one series into its own part of out.
+func (m panelModel) series(ctx context.Context, r forecast.Request, s int, out *forecast.Prediction) error {
+	p := r.Panel
+	lo, hi := p.Span(s)
+	n := min(int(r.Origin-p.Start[s])+1, hi-lo)
+	if n < 1 {
+		return ctx.Err()
+	}
+	at, y := make([]float64, n), make([]float64, n)
+	observed := 0
+	for i := range n {
+		at[i] = float64(p.Frequency.Day(p.Start[s] + calendar.Step(i)))
+		y[i] = math.NaN()
+		if p.Observed[lo+i] {
+			y[i] = float64(p.Target[lo+i])
+			observed++
+		}
+	}
+	if observed < minObserved {
+		return ctx.Err()
+	}
+	future := make([]float64, r.Horizon)
+	for h := range future {
+		future[h] = float64(p.Frequency.Day(r.Origin + calendar.Step(h+1)))
+	}
+	o := m.Options
+	x, fx := Times{At: at}, Times{At: future}
+	o.Regressors, x.Regressors, fx.Regressors = regressors(p, s, n, r)
+	fitted, err := Fit(ctx, o, x, y)
+	if err != nil {
+		return fmt.Errorf("series %v: %w", p.ID(s), err)
+	}
+	c, err := fitted.Predict(fx)
+	if err != nil {
+		return fmt.Errorf("series %v: %w", p.ID(s), err)
+	}
+	samples := m.Samples
+	if samples == 0 {
+		samples = 500
+	}
+	var q []float64
+	if len(r.Levels) > 0 {
+		q = fitted.Quantiles(fx, c, r.Levels, samples, m.Seed^seriesSeed(p.ID(s)))
+	}
+	i := out.At(s, 1)
+	copy(out.Point[i:i+r.Horizon], c.Yhat)
+	copy(out.Quantiles[i*len(r.Levels):], q)
+	if m.NonNegative {
+		clip(out.Point[i : i+r.Horizon])
+		clip(out.Quantiles[i*len(r.Levels) : (i+r.Horizon)*len(r.Levels)])
+	}
+	return nil
+}
+
+func clip(v []float64) {
+	for i := range v {
+		v[i] = max(v[i], 0)
+	}
+}
+
+// seriesSeed makes a series' draws its own, whatever stands beside it in the panel.
+func seriesSeed(id []string) uint64 {
+	h := fnv.New64a()
+	_, _ = h.Write([]byte(strings.Join(id, "\x00")))
+	return h.Sum64()
+}
+
+// regressors returns the known-future covariates of a series that are known over n rows of history and the whole horizon, and that
+// vary in the history.
+func regressors(p *panel.Panel, s, n int, r forecast.Request) (regs []Regressor, history, future [][]float64) {
+	lo, _ := p.Span(s)
+	for _, c := range p.Covariates {
+		if c.Role != panel.KnownFuture {
+			continue
+		}
+		h, f := make([]float64, n), make([]float64, r.Horizon)
+		known, varies := true, false
+		for i := range h {
+			h[i] = float64(c.Values[lo+i])
+			known = known && !math.IsNaN(h[i])
+			varies = varies || h[i] != h[0]
+		}
+		for k := range f {
+			row, ok := p.Row(s, r.Origin+calendar.Step(k+1))
+			if known = known && ok; !known {
+				break
+			}
+			f[k] = float64(c.Values[row])
+			known = !math.IsNaN(f[k])
+		}
+		if known && varies {
+			regs, history, future = append(regs, Regressor{Name: c.Name}), append(history, h), append(future, f)
+		}
+	}
+	return regs, history, future
+}

@@ -1,0 +1,200 @@
+package report
+
+import (
+	"bytes"
+	"compress/gzip"
+	"embed"
+	"errors"
+	"fmt"
+	"html/template"
+	"io"
+	"slices"
+	"strings"
+
+	"salescast/pkg/backtest"
+	"salescast/pkg/metric"
+	"salescast/pkg/panel"
+	"salescast/pkg/report/chart"
+)
+
+// Page is what the report tells. Its parts are only read.
+type Page struct {
+	Title string
+	// Target is the name of what is sold, as it stands in the data.
+	Target string
+	Panel  *panel.Panel
+	// Backtest has the predictions at the test origins, Forecast those of the primary model after the end of the data.
+	Backtest, Forecast *backtest.Predictions
+	Evaluation         *metric.Evaluation
+	// Comparison is the primary model against the baseline; nil where it could not be made.
+	Comparison        *metric.Comparison
+	Primary, Baseline string
+	Importance        []chart.Importance
+	// Asked are the settings as a person would say them.
+	Asked []Fact
+	Data  Quality
+	// Steps are the finished steps, in the order of the pipeline.
+	Steps []Step
+	// Version is that of the program.
+	Version string
+	// Warnings are what the steps warned of.
+	Warnings []string
+}
+
+// Fact is one setting and its value.
+type Fact struct{ Name, Value string }
+
+// Quality is what validation found.
+type Quality struct {
+	Rows, Quarantined int64
+	Findings          []Finding
+}
+
+// Finding is one thing that is odd or wrong with the data.
+type Finding struct {
+	Rule string
+	// Severity is error, warning or info.
+	Severity string
+	Count    int64
+	Sentence string
+	Cure     string
+	Examples []string
+}
+
+// Step says how one step was made.
+type Step struct {
+	Name, Digest, Options string
+	Seed                  uint64
+	Files                 int
+	Bytes                 int64
+}
+
+//go:embed assets
+var assets embed.FS
+
+// plotly is the file of the chart library among the assets.
+const plotly = "assets/plotly-basic-4.1.1.min.js.gz"
+
+// maxPlotly bounds what the library unpacks to.
+const maxPlotly = 8 << 20
+
+// Render writes the page. The same Page gives the same bytes.
+func (p *Page) Render(w io.Writer) error {
+	v, err := p.view()
+	if err != nil {
+		return fmt.Errorf("render report: %w", err)
+	}
+	t, err := template.New("page.html").ParseFS(assets, "assets/page.html")
+	if err != nil {
+		return fmt.Errorf("render report: %w", err)
+	}
+	var b bytes.Buffer
+	if err := t.Execute(&b, v); err != nil {
+		return fmt.Errorf("render report: %w", err)
+	}
+	if _, err := b.WriteTo(w); err != nil {
+		return fmt.Errorf("write report: %w", err)
+	}
+	return nil
+}
+
+func library() (template.JS, error) {
+	b, err := assets.ReadFile(plotly)
+	if err != nil {
+		return "", err
+	}
+	z, err := gzip.NewReader(bytes.NewReader(b))
+	if err != nil {
+		return "", err
+	}
+	defer z.Close()
+	js, err := io.ReadAll(io.LimitReader(z, maxPlotly))
+	if err != nil {
+		return "", err
+	}
+	return template.JS(js), nil //nolint:gosec // our own file
+}
+
+func text(name string) (string, error) {
+	b, err := assets.ReadFile("assets/" + name)
+	return string(b), err
+}
+
+// view is what the template reads.
+type view struct {
+	*Page
+	CSS    template.CSS
+	Plotly template.JS
+	Script template.JS
+	Charts *payload
+
+	Subtitle  string
+	Verdict   []string
+	Good      string // "good", "unsure" or "bad"
+	Tiles     []tile
+	Scores    []scoreRow
+	Origins   []originRow
+	Quantiles []quantileRow
+	Worst     []seriesRow
+	All       []seriesRow
+	Unlisted  int
+	Uncharted int
+	Gains     []gains
+	Repeating string
+	Units     string
+}
+
+func (p *Page) view() (*view, error) {
+	if p.Panel == nil || p.Backtest == nil || p.Evaluation == nil || !slices.Contains(p.Evaluation.Models, p.Primary) {
+		return nil, errors.New("there is no panel, no evaluation, or none of the model that the report is about")
+	}
+	v := &view{Page: p, Repeating: repeating(p.Panel.Frequency), Units: units(p.Panel.Frequency)}
+	var err error
+	if v.Plotly, err = library(); err != nil {
+		return nil, err
+	}
+	css, err := text("page.css")
+	if err != nil {
+		return nil, err
+	}
+	js, err := text("page.js")
+	if err != nil {
+		return nil, err
+	}
+	v.CSS, v.Script = template.CSS(css), template.JS(js) //nolint:gosec // our own files
+	rows := p.seriesRows()
+	v.Charts = p.payload(rows)
+	v.Uncharted = len(rows) - len(v.Charts.Series)
+	p.spark(rows)
+	v.Worst = worst(rows)
+	v.All = rows[:min(len(rows), maxListed)]
+	v.Unlisted = len(rows) - len(v.All)
+	v.Scores, v.Origins, v.Quantiles, v.Gains = p.scoreRows(), p.originRows(), p.quantileRows(), p.gains()
+	v.Verdict, v.Good = p.verdict()
+	v.Tiles = p.tiles()
+	v.Subtitle = p.subtitle()
+	return v, nil
+}
+
+// Points writes a difference of shares in percentage points.
+func (*view) Points(v metric.Value) string { return strings.TrimSuffix(signed(v), " %") }
+
+// Count writes a whole number.
+func (*view) Count(n int64) string { return count(n) }
+
+// Size writes a number of bytes.
+func (*view) Size(n int64) string {
+	switch {
+	case n >= 1<<20:
+		return decimal(float64(n)/(1<<20), 1) + " MiB"
+	case n >= 1<<10:
+		return decimal(float64(n)/(1<<10), 1) + " KiB"
+	}
+	return count(n) + " B"
+}
+
+// MAPERows is how many predictions MAPE is over.
+func (v *view) MAPERows() string {
+	s, _ := v.scoresOf(v.Primary)
+	return count(s.MAPERows)
+}

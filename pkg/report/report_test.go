@@ -1,0 +1,303 @@
+package report
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"flag"
+	"io"
+	"math"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"golang.org/x/net/html"
+
+	"salescast/pkg/backtest"
+	"salescast/pkg/metric"
+	"salescast/pkg/report/chart"
+	"salescast/pkg/report/reporttest"
+)
+
+// pages is where to keep the pages for looking at: go test ./pkg/report -args -pages=DIR.
+var pages = flag.String("pages", "", "folder that keeps the pages")
+
+func pageOf(t *testing.T, s *reporttest.Shop) *Page {
+	t.Helper()
+	ev, err := metric.Evaluate(s.Panel, s.Predictions)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := metric.Paired(metric.Contender{Predictions: s.Predictions, Model: "ensemble"}, metric.Contender{Predictions: s.Predictions, Model: "seasonal_naive"}, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	gain := func(model string) chart.Importance {
+		return chart.Importance{Model: model, Features: []chart.Feature{{Name: "sales_lag7_mean28", Gain: 50}, {Name: "weekday", Gain: 20}, {Name: "promo", Gain: 9}, {Name: reporttest.Awkward, Gain: 1}}}
+	}
+	return &Page{
+		Title: "Sales forecast", Target: "sales", Panel: s.Panel, Backtest: s.Predictions, Forecast: s.Forecast, Evaluation: ev, Comparison: c,
+		Primary: "ensemble", Baseline: "seasonal_naive", Importance: []chart.Importance{gain("xgboost"), gain("lightgbm")},
+		Asked: []Fact{{"Source", "bakery_daily.csv"}, {"Series keys", "store, item"}, {"Horizon", "28 days"}, {"Known ahead", reporttest.Awkward}},
+		Data: Quality{Rows: 72900, Quarantined: 3, Findings: []Finding{
+			{Rule: "duplicate", Severity: "error", Count: 3, Sentence: "3 rows repeat a series and date.", Cure: "keep one row per series and date", Examples: []string{"bakery_daily.csv:70000 B002 P101 2018-02-03", reporttest.Awkward}},
+			{Rule: "outlier", Severity: "warning", Count: 41, Sentence: "41 sales are far outside what their series usually sells."},
+			{Rule: "zeros", Severity: "info", Count: 6200, Sentence: "8.5 % of sales are zero."},
+		}},
+		Steps: []Step{
+			{Name: "validate", Digest: strings.Repeat("0a1b", 16), Options: "{\n  \"horizon\": 28\n}", Seed: 42, Files: 3, Bytes: 412_000},
+			{Name: "train/xgboost", Digest: strings.Repeat("9f3c", 16), Options: `{"note":"` + reporttest.Awkward + `"}`, Seed: 42, Files: 5, Bytes: 3_412_000},
+		},
+		Version: "1.0.0", Warnings: []string{reporttest.Awkward},
+	}
+}
+
+func render(t *testing.T, p *Page) []byte {
+	t.Helper()
+	var b bytes.Buffer
+	if err := p.Render(&b); err != nil {
+		t.Fatal(err)
+	}
+	return b.Bytes()
+}
+
+// shops are the sizes that a page must carry: a chain, one short series, and more series than can be charted.
+func shops() map[string]*reporttest.Shop {
+	return map[string]*reporttest.Shop{
+		"chain": reporttest.New(20, 3, 1215, 3, 28), "one": reporttest.New(1, 1, 30, 1, 1), "many": reporttest.New(60, 30, 200, 2, 14),
+	}
+}
+
+func TestPageIsWhole(t *testing.T) {
+	t.Parallel()
+	for name, s := range shops() {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b := render(t, pageOf(t, s))
+			if again := render(t, pageOf(t, s)); !bytes.Equal(b, again) {
+				t.Error("rendered twice, the page differs")
+			}
+			if len(b) > 6<<20 {
+				t.Errorf("the page has %d bytes", len(b))
+			}
+			checkPage(t, b)
+			if *pages != "" {
+				if err := os.WriteFile(filepath.Join(*pages, name+".html"), b, 0o600); err != nil {
+					t.Fatal(err)
+				}
+			}
+		})
+	}
+}
+
+var outside = regexp.MustCompile(`(?i)(https?:)?//[a-z0-9]`)
+
+// checkPage walks the parsed page: ids are unique, links and labels resolve, nothing points outside, no figure is NaN, and what came
+// with the data stayed text.
+func checkPage(t *testing.T, b []byte) {
+	t.Helper()
+	doc, err := html.Parse(bytes.NewReader(b))
+	if err != nil {
+		t.Fatal(err)
+	}
+	ids, scripts, headings := map[string]int{}, 0, 0
+	var refs []string
+	var walk func(n *html.Node)
+	walk = func(n *html.Node) {
+		if n.Type == html.ElementNode {
+			for _, a := range n.Attr {
+				switch {
+				case a.Key == "id":
+					ids[a.Val]++
+				case a.Key == "for" || a.Key == "href" && strings.HasPrefix(a.Val, "#"):
+					refs = append(refs, strings.TrimPrefix(a.Val, "#"))
+				case a.Key == "src" || a.Key == "href" || a.Key == "action" || outside.MatchString(a.Val):
+					t.Errorf("<%s %s=%q> points outside the page", n.Data, a.Key, a.Val)
+				case strings.HasPrefix(a.Key, "on"):
+					t.Errorf("<%s> has a handler %s", n.Data, a.Key)
+				}
+			}
+			switch n.Data {
+			case "script":
+				scripts++
+				if payload := attribute(n, "id") == "payload"; payload && !json.Valid([]byte(n.FirstChild.Data)) {
+					t.Error("the payload is not JSON")
+				}
+				return
+			case "style":
+				if outside.MatchString(n.FirstChild.Data) || strings.Contains(n.FirstChild.Data, "@import") {
+					t.Error("the style points outside the page")
+				}
+				return
+			case "h1", "h2":
+				headings++
+			}
+		}
+		if n.Type == html.TextNode {
+			for _, bad := range []string{"NaN", "Inf", "<no value>", "%!", "ZgotmplZ"} {
+				if strings.Contains(n.Data, bad) {
+					t.Errorf("the page says %q", strings.TrimSpace(n.Data))
+				}
+			}
+		}
+		for c := n.FirstChild; c != nil; c = c.NextSibling {
+			walk(c)
+		}
+	}
+	walk(doc)
+	if scripts != 3 {
+		t.Errorf("%d scripts instead of payload, library and own: data became code", scripts)
+	}
+	if headings < 6 {
+		t.Errorf("only %d headings", headings)
+	}
+	for id, n := range ids {
+		if n > 1 {
+			t.Errorf("id %q stands %d times", id, n)
+		}
+	}
+	for _, r := range refs {
+		if ids[r] == 0 {
+			t.Errorf("link or label #%s leads nowhere", r)
+		}
+	}
+	if !bytes.Contains(b, []byte(`default-src 'none'`)) {
+		t.Error("the page does not forbid itself the network")
+	}
+}
+
+func attribute(n *html.Node, key string) string {
+	for _, a := range n.Attr {
+		if a.Key == key {
+			return a.Val
+		}
+	}
+	return ""
+}
+
+// TestPayloadHasTheNumbers: what the script draws is what the panel and the predictions say.
+func TestPayloadHasTheNumbers(t *testing.T) {
+	t.Parallel()
+	s := reporttest.New(2, 2, 120, 2, 7)
+	p := pageOf(t, s)
+	rows := p.seriesRows()
+	pl := p.payload(rows)
+	if len(pl.Series) != 4 || rows[3].Index < 0 {
+		t.Fatalf("%d series are charted", len(pl.Series))
+	}
+	end, _ := s.Panel.End()
+	if got := len(pl.Total.Sold); got != 120 {
+		t.Errorf("the total has %d days", got)
+	}
+	if next := pl.Total.Next; next == nil || next.Start != s.Panel.Frequency.Day(end+1).String() || len(next.Point) != 7 {
+		t.Errorf("the total's forecast is %+v", next)
+	}
+	want := 0.0
+	for i, f := range s.Forecast.Forecast {
+		if s.Forecast.Horizon[i] == 3 {
+			want += f
+		}
+	}
+	if got := float64(pl.Total.Next.Point[2]); math.Abs(got-want) > 1e-9*want {
+		t.Errorf("the third day's total is %v, the forecasts add up to %v", got, want)
+	}
+	for _, c := range pl.Series {
+		if len(c.Tested.Point) != 14 || len(c.Next.Lo95) != 7 || len(c.Sold) != 120 {
+			t.Errorf("%s has %d tested, %d next and %d sold", c.Name, len(c.Tested.Point), len(c.Next.Lo95), len(c.Sold))
+		}
+		for i := range c.Next.Point {
+			if c.Next.Lo95[i] > c.Next.Lo80[i] || c.Next.Lo80[i] > c.Next.Hi80[i] || c.Next.Hi80[i] > c.Next.Hi95[i] {
+				t.Errorf("%s: bands cross on day %d", c.Name, i)
+			}
+		}
+	}
+}
+
+func TestVerdict(t *testing.T) {
+	t.Parallel()
+	base := func() *Page { return pageOf(t, reporttest.New(10, 3, 200, 2, 14)) }
+	scale := func(p *Page, model int, by float64) *Page {
+		p.Evaluation.Overall[model].WAPE = metric.Value(by)
+		return p
+	}
+	cases := map[string]struct {
+		page *Page
+		good string
+		want string
+	}{
+		"better":      {scale(base(), 0, 0.1), "good", "better than repeating last week."},
+		"luck":        {func() *Page { p := scale(base(), 0, 0.1); p.Comparison = nil; return p }(), "unsure", "may be luck"},
+		"worse":       {scale(base(), 0, 0.9), "bad", "worse than repeating last week. Do not plan with it"},
+		"undefined":   {scale(base(), 0, math.NaN()), "unsure", "could not be checked"},
+		"no baseline": {func() *Page { p := base(); p.Baseline = "none"; return p }(), "unsure", "no baseline"},
+	}
+	for name, c := range cases {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s, good := c.page.verdict()
+			if good != c.good || !strings.Contains(s[0], c.want) {
+				t.Errorf("%s: %q", good, s)
+			}
+		})
+	}
+}
+
+// FuzzNamesStayText: whatever a series, a finding or a title is called, the page parses to the same scripts and it stays text.
+func FuzzNamesStayText(f *testing.F) {
+	for _, s := range []string{reporttest.Awkward, "</title>", "{{.}}", "\x00", "a\u2028b", "]]>", "<!--", "javascript:x", `"><img src=x onerror=y>`, "\xff\xfe", "//example"} {
+		f.Add(s)
+	}
+	shop := reporttest.New(1, 2, 40, 1, 7)
+	ev, err := metric.Evaluate(shop.Panel, shop.Predictions)
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Fuzz(func(t *testing.T, name string) {
+		rename := func(p *backtest.Predictions) *backtest.Predictions {
+			q := *p
+			q.Keys = append(q.Keys[:0:0], p.Keys...)
+			q.Keys[1].Levels = []string{name, name + "2"}
+			return &q
+		}
+		p := &Page{
+			Title: name, Target: name, Panel: shop.Panel, Backtest: rename(shop.Predictions), Forecast: rename(shop.Forecast), Evaluation: ev,
+			Primary: "ensemble", Baseline: "seasonal_naive", Asked: []Fact{{name, name}}, Version: name,
+			Data:  Quality{Findings: []Finding{{Rule: name, Severity: "error", Sentence: name, Cure: name, Examples: []string{name}}}},
+			Steps: []Step{{Name: name, Options: name}}, Importance: []chart.Importance{{Model: name, Features: []chart.Feature{{Name: name, Gain: 1}}}},
+		}
+		checkNames(t, render(t, p))
+	})
+}
+
+func checkNames(t *testing.T, b []byte) {
+	t.Helper()
+	z, scripts := html.NewTokenizer(bytes.NewReader(b)), 0
+	for {
+		switch z.Next() {
+		case html.ErrorToken:
+			if !errors.Is(z.Err(), io.EOF) {
+				t.Fatal(z.Err())
+			}
+			if scripts != 3 {
+				t.Errorf("%d scripts instead of 3", scripts)
+			}
+			return
+		case html.StartTagToken, html.SelfClosingTagToken:
+			tag := z.Token()
+			switch tag.Data {
+			case "script":
+				scripts++
+			case "img", "iframe", "object", "embed", "base", "form", "link":
+				t.Errorf("a <%s> came in", tag.Data)
+			}
+			for _, a := range tag.Attr {
+				if strings.HasPrefix(a.Key, "on") || a.Key == "src" {
+					t.Errorf("<%s %s=%q> came in", tag.Data, a.Key, a.Val)
+				}
+			}
+		case html.TextToken, html.EndTagToken, html.CommentToken, html.DoctypeToken:
+		}
+	}
+}

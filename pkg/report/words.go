@@ -1,0 +1,226 @@
+package report
+
+import (
+	"fmt"
+	"math"
+	"slices"
+	"strconv"
+	"strings"
+
+	"salescast/pkg/calendar"
+	"salescast/pkg/metric"
+)
+
+// count writes a whole number with thousands apart.
+func count[N int | int32 | int64](n N) string {
+	s := strconv.FormatInt(int64(n), 10)
+	neg := strings.TrimPrefix(s, "-")
+	out := ""
+	for len(neg) > 3 {
+		out = "," + neg[len(neg)-3:] + out
+		neg = neg[:len(neg)-3]
+	}
+	out = neg + out
+	if n < 0 {
+		out = "−" + out
+	}
+	return out
+}
+
+// amount writes a quantity as people count it: whole from 100 on, with up to two decimals below.
+func amount(v float64) string {
+	switch a := math.Abs(v); {
+	case math.IsNaN(v) || math.IsInf(v, 0):
+		return "–"
+	case a >= 1e15:
+		return strings.Replace(strconv.FormatFloat(v, 'e', 2, 64), "-", "−", 1)
+	case a >= 100:
+		return count(int64(math.Round(v)))
+	case a >= 10:
+		return decimal(v, 1)
+	}
+	return decimal(v, 2)
+}
+
+func decimal(v float64, places int) string {
+	s := strconv.FormatFloat(v, 'f', places, 64)
+	if strings.Trim(s, "-0.") == "" {
+		s = strings.TrimPrefix(s, "-")
+	}
+	return strings.Replace(s, "-", "−", 1)
+}
+
+// percent writes a share; a dash where it is not defined.
+func percent(v metric.Value, places int) string {
+	if !v.Defined() {
+		return "–"
+	}
+	return decimal(100*float64(v), places) + " %"
+}
+
+func score(v metric.Value) string {
+	if !v.Defined() {
+		return "–"
+	}
+	return decimal(float64(v), 3)
+}
+
+// signed writes a percentage with its sign and one decimal.
+func signed(v metric.Value) string {
+	s := percent(v, 1)
+	if v > 0 && !strings.HasPrefix(s, "0 ") && strings.Trim(s, "0. %") != "" {
+		return "+" + s
+	}
+	return s
+}
+
+func day(d calendar.Day) string { return d.Time().Format("2 January 2006") }
+
+func shortDay(d calendar.Day) string { return d.Time().Format("2 Jan 2006") }
+
+// display is a model's name in prose.
+func display(model string) string { return strings.ReplaceAll(model, "_", " ") }
+
+// repeating says what the baseline does.
+func repeating(f calendar.Frequency) string {
+	if f.Unit == calendar.Daily {
+		return "repeating last week"
+	}
+	return "repeating last year"
+}
+
+func units(f calendar.Frequency) string {
+	switch f.Unit {
+	case calendar.Weekly:
+		return "week"
+	case calendar.Monthly:
+		return "month"
+	case calendar.Daily:
+		return "day"
+	}
+	return "step"
+}
+
+func plural[N int | int64](n N, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	if what == "series" {
+		return count(n) + " series"
+	}
+	return count(n) + " " + what + "s"
+}
+
+func (p *Page) scoresOf(model string) (metric.Scores, bool) {
+	m := slices.Index(p.Evaluation.Models, model)
+	if m < 0 {
+		return metric.Scores{}, false
+	}
+	return p.Evaluation.Overall[m], true
+}
+
+func (p *Page) subtitle() string {
+	parts := []string{plural(p.Panel.Series(), "series")}
+	if at, ok := p.Panel.End(); ok {
+		parts = append(parts, "sales known to "+day(p.Panel.Frequency.Day(at)))
+	}
+	if f := p.Forecast; f != nil && f.Rows() > 0 {
+		parts = append(parts, fmt.Sprintf("forecast to %s, %s ahead", day(slices.Max(f.Date)), plural(int(slices.Max(f.Horizon)), units(p.Panel.Frequency))))
+	}
+	return strings.Join(parts, " · ")
+}
+
+// verdict says in plain sentences what the scores mean, the most important first.
+func (p *Page) verdict() (sentences []string, good string) {
+	own, _ := p.scoresOf(p.Primary)
+	base, has := p.scoresOf(p.Baseline)
+	again := repeating(p.Panel.Frequency)
+	good = "unsure"
+	switch gain := 1 - own.WAPE/base.WAPE; {
+	case !own.WAPE.Defined():
+		return []string{"The forecast could not be checked: no sale was observed after any test origin."}, "unsure"
+	case !has || !base.WAPE.Defined() || !gain.Defined():
+		sentences = append(sentences, fmt.Sprintf("The forecast errs by %s of what is sold; there is no baseline to hold it against.", percent(own.WAPE, 1)))
+	case own.WAPE > base.WAPE:
+		good = "bad"
+		sentences = append(sentences, fmt.Sprintf("The forecast is %s worse than %s. Do not plan with it before you know why.", percent(-gain, 0), again))
+	case p.Comparison != nil && p.Comparison.Better():
+		good = "good"
+		sentences = append(sentences, fmt.Sprintf("The forecast is %s better than %s.", percent(gain, 0), again))
+	default:
+		sentences = append(sentences, fmt.Sprintf("The forecast is %s better than %s, but on this evidence that may be luck.", percent(gain, 0), again))
+	}
+	if has && base.WAPE.Defined() {
+		sentences = append(sentences, fmt.Sprintf("Of every 100 units sold it missed %s; %s missed %s.", decimal(100*float64(own.WAPE), 0), again, decimal(100*float64(base.WAPE), 0)))
+	}
+	if s := coverageSentence(own); s != "" {
+		sentences = append(sentences, s)
+	}
+	switch b := own.Bias; {
+	case !b.Defined():
+	case math.Abs(float64(b)) < 0.005:
+		sentences = append(sentences, "Over all series it forecasts neither too much nor too little.")
+	case b > 0:
+		sentences = append(sentences, fmt.Sprintf("Over all series it forecasts %s too much.", percent(b, 1)))
+	default:
+		sentences = append(sentences, fmt.Sprintf("Over all series it forecasts %s too little.", percent(-b, 1)))
+	}
+	return sentences, good
+}
+
+func coverageSentence(s metric.Scores) string {
+	if !s.Coverage95.Defined() {
+		return ""
+	}
+	out := fmt.Sprintf("Of its 95 %% intervals, %s held", percent(s.Coverage95, 1))
+	switch {
+	case s.Coverage95 < 0.92:
+		return out + ": they are too narrow, so keep more in hand than they say."
+	case s.Coverage95 > 0.98:
+		return out + ": they are wider than they need to be."
+	}
+	return out + ", as they should."
+}
+
+// tile is one headline figure.
+type tile struct{ Label, Value, Note string }
+
+func (p *Page) tiles() []tile {
+	own, _ := p.scoresOf(p.Primary)
+	base, has := p.scoresOf(p.Baseline)
+	ts := []tile{{"Error (WAPE)", percent(own.WAPE, 1), ""}, {"Bias", signed(own.Bias), "forecast minus sold"}, {"95 % intervals held", percent(own.Coverage95, 1), "95 % were promised"}}
+	if has {
+		ts[0].Note = percent(base.WAPE, 1) + " by " + repeating(p.Panel.Frequency)
+	}
+	if p.Forecast == nil || p.Forecast.Rows() == 0 {
+		return ts
+	}
+	next, h := 0.0, 0
+	for i, f := range p.Forecast.Forecast {
+		if !math.IsNaN(f) {
+			next += f
+		}
+		h = max(h, int(p.Forecast.Horizon[i]))
+	}
+	t := tile{Label: "Forecast, next " + plural(h, units(p.Panel.Frequency)), Value: amount(next)}
+	if last, ok := p.soldLately(h); ok && last > 0 {
+		t.Note = fmt.Sprintf("%s against the last %d: %s", signed(metric.Value(next/last-1)), h, amount(last))
+	}
+	return append([]tile{t}, ts...)
+}
+
+// soldLately sums what was sold in the last h steps up to the end of the data.
+func (p *Page) soldLately(h int) (sum float64, ok bool) {
+	end, ok := p.Panel.End()
+	if !ok {
+		return 0, false
+	}
+	for s := range p.Panel.Series() {
+		for k := range h {
+			if row, in := p.Panel.Row(s, end-calendar.Step(k)); in && !math.IsNaN(float64(p.Panel.Target[row])) {
+				sum += float64(p.Panel.Target[row])
+			}
+		}
+	}
+	return sum, true
+}
