@@ -1,0 +1,204 @@
+package tasks
+
+import (
+	"context"
+	"encoding/json"
+	"math"
+	"slices"
+
+	"salescast/pkg/backtest"
+	"salescast/pkg/columnar"
+	"salescast/pkg/metric"
+	"salescast/pkg/report/chart"
+)
+
+const (
+	// primaryModel is what the pipeline is judged by, baselineModel what it must beat.
+	primaryModel  = "ensemble"
+	baselineModel = "seasonal_naive"
+	// maxSmall bounds the JSON files that steps read whole.
+	maxSmall = 16 << 20
+)
+
+// Evaluate scores the predictions at the test origins: metrics.json, metrics_by_series.csv, predictions.csv and, with Charts, charts/*.png.
+func Evaluate(ctx context.Context, env Env, o EvaluateOptions) (*Result, error) {
+	spec := stepSpec{Name: "evaluate", Options: o, Inputs: append([]string{"ensemble", "validate"}, trainSteps(o.Models)...), Force: o.Force, Salt: map[string]string{"evaluate": "1"}}
+	return runStep(ctx, env, spec, func(ctx context.Context, s *Step) error {
+		s.Phase("read", 0)
+		p, schema, err := readPanel(ctx, s.Input("validate"))
+		if err != nil {
+			return err
+		}
+		pr, err := readPredictions(ctx, s.Input("ensemble"), "backtest.parquet")
+		if err != nil {
+			return err
+		}
+		s.Phase("score", 0)
+		ev, err := metric.Evaluate(p, pr)
+		if err != nil {
+			return &Error{Kind: KindData, Op: "score ensemble/backtest.parquet", Err: err, Hint: `redo it with "salescast ensemble --force"`}
+		}
+		doc := ev.Document(p.Frequency, primaryModel, baselineModel)
+		if err := s.compare(doc, pr); err != nil {
+			return err
+		}
+		s.tell(ev)
+		if err := s.writeScores(ctx, doc, ev, pr); err != nil {
+			return err
+		}
+		if !o.Charts {
+			return nil
+		}
+		imp, err := importances(ctx, s, o.Models)
+		if err != nil {
+			return err
+		}
+		return s.drawCharts(ctx, &chart.Data{
+			Panel: p, Predictions: pr, Evaluation: ev, Primary: primaryModel, Baseline: baselineModel, Target: schema.Target, Importance: imp,
+		})
+	})
+}
+
+func trainSteps(models []string) []string {
+	steps := make([]string, 0, len(models))
+	for _, m := range models {
+		steps = append(steps, "train/"+m)
+	}
+	return steps
+}
+
+// compare fills in the primary model against every other.
+func (s *Step) compare(doc *metric.Document, pr *backtest.Predictions) error {
+	for _, name := range pr.Models {
+		if name == primaryModel {
+			continue
+		}
+		c, err := metric.Paired(metric.Contender{Predictions: pr, Model: primaryModel}, metric.Contender{Predictions: pr, Model: name}, s.spec.Seed)
+		if err != nil {
+			return &Error{Kind: KindData, Op: "compare " + primaryModel + " with " + name, Err: err, Hint: `redo the predictions with "salescast ensemble --force"`}
+		}
+		doc.Compared = append(doc.Compared, metric.Against{Reference: name, Comparison: *c})
+	}
+	return nil
+}
+
+// tell records the headline figures, and warns where they do not mean what they seem to.
+func (s *Step) tell(ev *metric.Evaluation) {
+	for m, name := range ev.Models {
+		all := ev.Overall[m]
+		for i, v := range all.Values() {
+			s.Metric(name+"_"+metric.Columns()[i], float64(v))
+		}
+		if all.Missing > 0 {
+			s.Warn("%s gave no forecast for %d of %d observed sales; its scores are of the others", name, all.Missing, all.Rows+all.Missing)
+		}
+		if name == primaryModel {
+			if n := all.Rows - all.MAPERows; n > 0 {
+				s.Warn("MAPE is over the %d sales above zero; %d at or below zero cannot be counted in it", all.MAPERows, n)
+			}
+		}
+	}
+	s.Rows("predictions", int64(ev.Overall[0].Rows))
+	s.Rows("series", int64(ev.Series))
+}
+
+func (s *Step) writeScores(ctx context.Context, doc *metric.Document, ev *metric.Evaluation, pr *backtest.Predictions) error {
+	if err := s.WriteJSON(ctx, "metrics.json", doc); err != nil {
+		return err
+	}
+	out, err := s.Create(ctx, "metrics_by_series.csv")
+	if err != nil {
+		return err
+	}
+	defer out.Abort()
+	if err := ev.WriteSeriesCSV(out, pr.Keys); err != nil {
+		return err
+	}
+	out.Rows(int64(ev.Series * len(ev.Models)))
+	if err := out.Close(); err != nil {
+		return err
+	}
+	whole := complete(pr)
+	if n := pr.Rows() - whole.Rows(); n > 0 {
+		s.Warn("%d of %d predictions have no forecast or lack a quantile and are left out of predictions.csv", n, pr.Rows())
+	}
+	out, err = s.Create(ctx, "predictions.csv")
+	if err != nil {
+		return err
+	}
+	defer out.Abort()
+	if err := columnar.WritePredictionsCSV(out, whole); err != nil {
+		return err
+	}
+	out.Rows(int64(whole.Rows()))
+	return out.Close()
+}
+
+// complete returns the rows that have a forecast and all quantiles; pr itself where that is all of them.
+func complete(pr *backtest.Predictions) *backtest.Predictions {
+	k := len(pr.Levels)
+	whole := func(i int) bool {
+		return !math.IsNaN(pr.Forecast[i]) && !slices.ContainsFunc(pr.Quantiles[i*k:(i+1)*k], math.IsNaN)
+	}
+	keep := make([]int, 0, pr.Rows())
+	for i := range pr.Rows() {
+		if whole(i) {
+			keep = append(keep, i)
+		}
+	}
+	if len(keep) == pr.Rows() {
+		return pr
+	}
+	out := &backtest.Predictions{Keys: pr.Keys, Models: pr.Models, Levels: pr.Levels}
+	for _, i := range keep {
+		out.Model, out.Series, out.Cutoff = append(out.Model, pr.Model[i]), append(out.Series, pr.Series[i]), append(out.Cutoff, pr.Cutoff[i])
+		out.Date, out.Horizon = append(out.Date, pr.Date[i]), append(out.Horizon, pr.Horizon[i])
+		out.Actual, out.Forecast = append(out.Actual, pr.Actual[i]), append(out.Forecast, pr.Forecast[i])
+		out.Quantiles = append(out.Quantiles, pr.Quantiles[i*k:(i+1)*k]...)
+	}
+	return out
+}
+
+func (s *Step) drawCharts(ctx context.Context, d *chart.Data) error {
+	pictures := d.Pictures()
+	s.Phase("draw", int64(len(pictures)))
+	for _, p := range pictures {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		out, err := s.Create(ctx, "charts/"+p.Name)
+		if err != nil {
+			return err
+		}
+		if err := p.Draw(out); err != nil {
+			out.Abort()
+			return err
+		}
+		if err := out.Close(); err != nil {
+			return err
+		}
+		s.Add(1)
+	}
+	return nil
+}
+
+// importances reads what each member says its features gained; a member that says nothing is left out.
+func importances(ctx context.Context, s *Step, models []string) ([]chart.Importance, error) {
+	var out []chart.Importance
+	for _, m := range models {
+		in := s.Input("train/" + m)
+		if !in.Has("importance.json") {
+			continue
+		}
+		b, err := in.ReadFile(ctx, "importance.json", maxSmall)
+		if err != nil {
+			return nil, err
+		}
+		v := chart.Importance{Model: m}
+		if err := json.Unmarshal(b, &v.Features); err != nil {
+			return nil, in.damagedFile(ctx, "importance.json", err)
+		}
+		out = append(out, v)
+	}
+	return out, nil
+}

@@ -1,0 +1,228 @@
+package tasks
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"salescast/pkg/metric"
+	"salescast/pkg/report"
+)
+
+// Report renders the workspace into one page, report/index.html.
+func Report(ctx context.Context, env Env, o ReportOptions) (*Result, error) {
+	models, optional, err := reportInputs(ctx, env)
+	if err != nil {
+		return nil, err
+	}
+	spec := stepSpec{
+		Name: "report", Options: o, Inputs: slices.Concat([]string{"ensemble", "evaluate", "forecast", "validate"}, trainSteps(models), optional),
+		Force: o.Force, Salt: map[string]string{"report": "1"},
+	}
+	return runStep(ctx, env, spec, func(ctx context.Context, s *Step) error {
+		s.Phase("read", 0)
+		page, err := s.page(ctx, o, models)
+		if err != nil {
+			return err
+		}
+		s.Phase("render", 0)
+		out, err := s.Create(ctx, "index.html")
+		if err != nil {
+			return err
+		}
+		defer out.Abort()
+		if err := page.Render(out); err != nil {
+			return err
+		}
+		return out.Close()
+	})
+}
+
+// reportInputs finds the members that the ensemble was made of, and the steps that may be there and need not.
+func reportInputs(ctx context.Context, env Env) (models, optional []string, err error) {
+	in, err := OpenStep(ctx, env.Store, "ensemble")
+	if KindOf(err) == KindInputMissing {
+		return nil, nil, nil // runStep says it with the step's result
+	}
+	if err != nil {
+		return nil, nil, err
+	}
+	for _, i := range in.Manifest.Inputs {
+		if m, ok := strings.CutPrefix(i.Step, "train/"); ok {
+			models = append(models, m)
+		}
+	}
+	for _, step := range []string{"data", "featurize"} {
+		switch _, err := OpenStep(ctx, env.Store, step); KindOf(err) {
+		case "":
+			optional = append(optional, step)
+		case KindInputMissing:
+		default:
+			return nil, nil, err
+		}
+	}
+	return models, optional, nil
+}
+
+func (s *Step) page(ctx context.Context, o ReportOptions, models []string) (*report.Page, error) {
+	validated, forecasts := s.Input("validate"), s.Input("forecast")
+	p, schema, err := readPanel(ctx, validated)
+	if err != nil {
+		return nil, err
+	}
+	tested, err := readPredictions(ctx, s.Input("ensemble"), "backtest.parquet")
+	if err != nil {
+		return nil, err
+	}
+	next, err := readPredictions(ctx, forecasts, "forecast.parquet")
+	if err != nil {
+		return nil, err
+	}
+	ev, err := metric.Evaluate(p, tested)
+	if err != nil {
+		return nil, &Error{Kind: KindData, Op: "score ensemble/backtest.parquet", Err: err, Hint: `redo it with "salescast ensemble --force"`}
+	}
+	page := &report.Page{
+		Title: o.Title, Target: schema.Target, Panel: p, Backtest: tested, Forecast: next, Evaluation: ev, Primary: primaryModel, Baseline: baselineModel,
+		Version: s.env.Version, Asked: asked(validated, s.Input("ensemble"), forecasts),
+	}
+	if page.Title == "" {
+		page.Title = "Forecast of " + schema.Target
+	}
+	if page.Data, err = quality(ctx, validated); err != nil {
+		return nil, err
+	}
+	if page.Importance, err = importances(ctx, s, models); err != nil {
+		return nil, err
+	}
+	doc, err := readMetrics(ctx, s.Input("evaluate"))
+	if err != nil {
+		return nil, err
+	}
+	for _, c := range doc.Compared {
+		if c.Reference == baselineModel {
+			page.Comparison = &c.Comparison
+		}
+	}
+	for _, step := range slices.Concat([]string{"data", "validate", "featurize"}, trainSteps(models), []string{"ensemble", "evaluate", "forecast"}) {
+		in, ok := s.inputs[step]
+		if !ok {
+			continue
+		}
+		made, err := madeBy(in)
+		if err != nil {
+			return nil, err
+		}
+		page.Steps = append(page.Steps, made)
+		for _, w := range in.Manifest.Warnings {
+			page.Warnings = append(page.Warnings, step+": "+w)
+		}
+	}
+	return page, nil
+}
+
+func readMetrics(ctx context.Context, in *Opened) (*metric.Document, error) {
+	b, err := in.ReadFile(ctx, "metrics.json", maxSmall)
+	if err != nil {
+		return nil, err
+	}
+	var d metric.Document
+	if err := json.Unmarshal(b, &d); err != nil {
+		return nil, in.damagedFile(ctx, "metrics.json", err)
+	}
+	if d.Schema != metric.Schema {
+		return nil, in.damagedFile(ctx, "metrics.json", fmt.Errorf("its schema is %q and not %q", d.Schema, metric.Schema))
+	}
+	return &d, nil
+}
+
+func madeBy(in *Opened) (report.Step, error) {
+	m := in.Manifest
+	b, err := json.MarshalIndent(m.Options, "", "  ")
+	if err != nil {
+		return report.Step{}, fmt.Errorf("encode options of %s: %w", m.Step, err)
+	}
+	out := report.Step{Name: m.Step, Digest: m.ContentDigest(), Options: string(b), Seed: m.Seed, Files: len(m.Files)}
+	for _, f := range m.Files {
+		out.Bytes += f.Size
+	}
+	return out, nil
+}
+
+// asked turns options of three steps into what a person would say.
+func asked(validate, ensemble, forecast *Opened) []report.Fact {
+	data, _ := validate.Manifest.Options["data"].(map[string]any)
+	backtest, _ := ensemble.Manifest.Options["backtest"].(map[string]any)
+	var out []report.Fact
+	add := func(name string, value any) {
+		if text := said(value); text != "" {
+			out = append(out, report.Fact{Name: name, Value: text})
+		}
+	}
+	add("Source", data["source"])
+	add("Series are told apart by", data["keys"])
+	add("What is forecast", data["target"])
+	add("Known ahead", data["known_future"])
+	add("Known only afterwards", data["past_only"])
+	add("A missing row means", data["missing"])
+	add("Public holidays of", data["country"])
+	add("Steps ahead", forecast.Manifest.Options["horizon"])
+	add("Quantiles", forecast.Manifest.Options["quantiles"])
+	add("Members of the ensemble", ensemble.Manifest.Options["models"])
+	add("Test origins", backtest["origins"])
+	return out
+}
+
+// said writes an option as text; "" for what was not set.
+func said(v any) string {
+	switch v := v.(type) {
+	case nil:
+		return ""
+	case []any:
+		parts := make([]string, len(v))
+		for i := range v {
+			parts[i] = said(v[i])
+		}
+		return strings.Join(parts, ", ")
+	}
+	return fmt.Sprint(v)
+}
+
+// quality reads what validate found.
+func quality(ctx context.Context, in *Opened) (report.Quality, error) {
+	b, err := in.ReadFile(ctx, "report.json", maxSmall)
+	if err != nil {
+		return report.Quality{}, err
+	}
+	var doc struct {
+		Rows        int64 `json:"rows"`
+		Quarantined int64 `json:"quarantined"`
+		Findings    []struct {
+			Rule     string           `json:"rule"`
+			Severity string           `json:"severity"`
+			Count    int64            `json:"count"`
+			Sentence string           `json:"sentence"`
+			Cure     string           `json:"cure"`
+			Examples []map[string]any `json:"examples"`
+		} `json:"findings"`
+	}
+	if err := json.Unmarshal(b, &doc); err != nil {
+		return report.Quality{}, in.damagedFile(ctx, "report.json", err)
+	}
+	out := report.Quality{Rows: doc.Rows, Quarantined: doc.Quarantined}
+	for _, f := range doc.Findings {
+		v := report.Finding{Rule: f.Rule, Severity: f.Severity, Count: f.Count, Sentence: f.Sentence, Cure: f.Cure}
+		for _, e := range f.Examples {
+			var parts []string
+			for _, k := range slices.Sorted(maps.Keys(e)) {
+				parts = append(parts, k+" "+said(e[k]))
+			}
+			v.Examples = append(v.Examples, strings.Join(parts, ", "))
+		}
+		out.Findings = append(out.Findings, v)
+	}
+	return out, nil
+}
