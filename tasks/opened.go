@@ -59,6 +59,9 @@ func commandOf(step string) string {
 	if model, ok := strings.CutPrefix(step, "train/"); ok {
 		return "train --model " + model
 	}
+	if step == "data" {
+		return "generate"
+	}
 	return step
 }
 

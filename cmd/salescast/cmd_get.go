@@ -12,6 +12,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"salescast/pkg/artifact"
 	"salescast/tasks"
 )
 
@@ -38,7 +39,7 @@ func (a *app) get(ctx context.Context, name, to string) (err error) {
 	if a.global.workspace == "" {
 		return &tasks.Error{Kind: tasks.KindUsage, Op: "get", Err: errors.New("no workspace is given"), Hint: "say which with -w, or set SALESCAST_WORKSPACE"}
 	}
-	store, _, err := openStore(a.global.workspace)
+	store, _, err := a.openStore(a.global.workspace)
 	if err != nil {
 		return err
 	}
@@ -51,7 +52,12 @@ func (a *app) get(ctx context.Context, name, to string) (err error) {
 		if err != nil {
 			return err
 		}
-		r, err := o.Get(ctx, name[len(step)+1:])
+		var r io.ReadCloser
+		if file := name[len(step)+1:]; file == artifact.ManifestName {
+			r, _, err = store.Get(ctx, name) // names the others, and no other names it
+		} else {
+			r, err = o.Get(ctx, file)
+		}
 		if err != nil {
 			return err
 		}

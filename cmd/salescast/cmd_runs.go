@@ -57,7 +57,7 @@ Reads manifests. Writes nothing.`,
 }
 
 func (a *app) listRuns(ctx context.Context, root string) error {
-	store, at, err := openStore(root)
+	store, at, err := a.openStore(root)
 	if err != nil {
 		return err
 	}
@@ -166,7 +166,7 @@ func (a *app) prune(ctx context.Context, olderThan time.Duration, dryRun bool) e
 	if a.global.workspace == "" {
 		return &tasks.Error{Kind: tasks.KindUsage, Op: "prune", Err: errors.New("no workspace is given"), Hint: "say which with -w, or set SALESCAST_WORKSPACE"}
 	}
-	store, at, err := openStore(a.global.workspace)
+	store, at, err := a.openStore(a.global.workspace)
 	if err != nil {
 		return err
 	}

@@ -76,6 +76,9 @@ func settingOf(key string) (setting, error) {
 		if s.key == key {
 			return s, nil
 		}
+		if strings.HasSuffix(s.key, "."+key) {
+			return setting{}, fmt.Errorf("unknown key %q, did you mean %q?", key, s.key)
+		}
 		keys = append(keys, s.key)
 	}
 	return setting{}, fmt.Errorf("unknown key %q%s", key, didYouMean(key, keys))

@@ -10,6 +10,7 @@ import (
 
 	"salescast/pkg/artifact"
 	"salescast/pkg/artifact/dir"
+	"salescast/pkg/artifact/s3"
 	"salescast/pkg/regress/engines"
 	"salescast/pkg/track"
 	"salescast/pkg/track/spool"
@@ -17,7 +18,7 @@ import (
 )
 
 // openStore opens the store at an address. This file is the only one that knows which implementations there are.
-func openStore(url string) (artifact.Store, artifact.Location, error) {
+func (a *app) openStore(url string) (artifact.Store, artifact.Location, error) {
 	at, err := artifact.ParseLocation(url)
 	if err != nil {
 		return nil, at, &tasks.Error{Kind: tasks.KindUsage, Op: "open workspace", Err: err}
@@ -30,8 +31,34 @@ func openStore(url string) (artifact.Store, artifact.Location, error) {
 		}
 		return s, at, nil
 	default:
-		return nil, at, &tasks.Error{Kind: tasks.KindUnavailable, Op: "open workspace", Err: fmt.Errorf("stores of the scheme %s are not built in", at.Scheme)}
+		s, err := s3.New(a.s3Config(), at)
+		if err != nil {
+			return nil, at, &tasks.Error{Kind: tasks.KindConfig, Op: "open workspace " + at.String(), Err: err, Hint: "credentials and endpoint come from AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_ENDPOINT_URL_S3"}
+		}
+		return s, at, nil
 	}
+}
+
+// s3Config has the names that the AWS command line and MLflow use.
+func (a *app) s3Config() s3.Config {
+	first := func(names ...string) string {
+		for _, n := range names {
+			if v := a.getenv(n); v != "" {
+				return v
+			}
+		}
+		return ""
+	}
+	c := s3.Config{
+		Endpoint:  first("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "MLFLOW_S3_ENDPOINT_URL"),
+		Region:    first("AWS_REGION", "AWS_DEFAULT_REGION"),
+		AccessKey: a.getenv("AWS_ACCESS_KEY_ID"), SecretKey: a.getenv("AWS_SECRET_ACCESS_KEY"), SessionToken: a.getenv("AWS_SESSION_TOKEN"),
+		CredentialsFile: a.getenv("AWS_SHARED_CREDENTIALS_FILE"), Profile: a.getenv("AWS_PROFILE"), CABundle: a.getenv("AWS_CA_BUNDLE"),
+	}
+	if home := a.getenv("HOME"); c.CredentialsFile == "" && home != "" {
+		c.CredentialsFile = filepath.Join(home, ".aws", "credentials")
+	}
+	return c
 }
 
 // openEnv opens all that a step may touch. The function that it returns must be called at the end; its error is data lost to tracking.
@@ -46,7 +73,7 @@ func (a *app) openEnv(workspace string, c *config) (tasks.Env, func(context.Cont
 			Hint: "say where the step works, such as -w runs/today, or set SALESCAST_WORKSPACE",
 		}
 	}
-	store, at, err := openStore(workspace)
+	store, at, err := a.openStore(workspace)
 	if err != nil {
 		return env, nil, err
 	}
