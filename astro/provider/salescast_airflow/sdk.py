@@ -1,0 +1,50 @@
+"""The parts of Airflow that DAG files and the operator use, from where Airflow 3 has them or from where 2.10 and 2.11 have them."""
+
+try:
+    from airflow.sdk import DAG, Asset, AssetAlias, BaseHook, BaseOperator, BaseOperatorLink, Param, task
+    from airflow.sdk.execution_time.xcom import XCom
+except ImportError:  # Airflow 2
+    from airflow.datasets import Dataset as Asset
+    from airflow.datasets import DatasetAlias as AssetAlias
+    from airflow.decorators import task
+    from airflow.hooks.base import BaseHook
+    from airflow.models import DAG, BaseOperator, XCom
+    from airflow.models.baseoperatorlink import BaseOperatorLink
+    from airflow.models.param import Param
+
+try:  # the exceptions moved later than the classes above
+    from airflow.sdk.exceptions import (
+        AirflowException,
+        AirflowFailException,
+        AirflowNotFoundException,
+        AirflowSkipException,
+    )
+except ImportError:
+    from airflow.exceptions import (
+        AirflowException,
+        AirflowFailException,
+        AirflowNotFoundException,
+        AirflowSkipException,
+    )
+
+try:
+    from airflow.sdk.log import mask_secret
+except ImportError:
+    from airflow.utils.log.secrets_masker import mask_secret
+
+__all__ = [
+    "DAG",
+    "AirflowException",
+    "AirflowFailException",
+    "AirflowNotFoundException",
+    "AirflowSkipException",
+    "Asset",
+    "AssetAlias",
+    "BaseHook",
+    "BaseOperator",
+    "BaseOperatorLink",
+    "Param",
+    "XCom",
+    "mask_secret",
+    "task",
+]
