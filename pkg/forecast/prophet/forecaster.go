@@ -3,10 +3,7 @@ package prophet
 import (
 	"context"
 	"fmt"
-	"hash/fnv"
 	"math"
-	"strings"
-	"sync"
 
 	"salescast/pkg/calendar"
 	"salescast/pkg/forecast"
@@ -45,33 +42,9 @@ func (panelModel) Close() error { return nil }
 // Forecast implements [forecast.Model]. Points and quantiles of series with fewer than 10 observed sales stay NaN.
 func (m panelModel) Forecast(ctx context.Context, r forecast.Request) (*forecast.Prediction, error) {
 	out := forecast.NewPrediction(r.Origin, r.Panel.Series(), r.Horizon, r.Levels)
-	n := r.Panel.Series()
-	threads := min(max(m.Threads, 1), max(n, 1))
-	next := make(chan int)
-	errs := make([]error, threads)
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	var wg sync.WaitGroup
-	for w := range threads {
-		wg.Go(func() {
-			for s := range next {
-				if errs[w] == nil {
-					if errs[w] = m.series(ctx, r, s, out); errs[w] != nil {
-						cancel()
-					}
-				}
-			}
-		})
-	}
-	for s := range n {
-		next <- s
-	}
-	close(next)
-	wg.Wait()
-	for _, err := range errs {
-		if err != nil {
-			return nil, err
-		}
+	err := forecast.EachSeries(ctx, r.Panel.Series(), m.Threads, func(ctx context.Context, s int) error { return m.series(ctx, r, s, out) })
+	if err != nil {
+		return nil, err
 	}
 	return out, nil
 }
@@ -118,7 +91,7 @@ func (m panelModel) series(ctx context.Context, r forecast.Request, s int, out *
 	}
 	var q []float64
 	if len(r.Levels) > 0 {
-		q = fitted.Quantiles(fx, c, r.Levels, samples, m.Seed^seriesSeed(p.ID(s)))
+		q = fitted.Quantiles(fx, c, r.Levels, samples, m.Seed^forecast.SeriesSeed(p.ID(s)))
 	}
 	i := out.At(s, 1)
 	copy(out.Point[i:i+r.Horizon], c.Yhat)
@@ -134,13 +107,6 @@ func clip(v []float64) {
 	for i := range v {
 		v[i] = max(v[i], 0)
 	}
-}
-
-// seriesSeed makes a series' draws its own, whatever stands beside it in the panel.
-func seriesSeed(id []string) uint64 {
-	h := fnv.New64a()
-	_, _ = h.Write([]byte(strings.Join(id, "\x00")))
-	return h.Sum64()
 }
 
 // regressors returns the known-future covariates of a series that are known over n rows of history and the whole horizon, and that
