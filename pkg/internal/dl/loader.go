@@ -258,6 +258,8 @@ const hintPlatform = "the engines need Linux with glibc 2.27 or newer"
 func hint(name string, err error) string {
 	text := err.Error()
 	switch {
+	case strings.Contains(text, "unpack "):
+		return "the packed libraries are damaged: install salescast again, or run make engines again in the source tree"
 	case strings.Contains(text, "libgomp"):
 		return "install the OpenMP runtime (on Debian: apt-get install libgomp1), or use a release of salescast with the engines inside"
 	case strings.Contains(text, "libstdc++") || strings.Contains(text, "libgcc_s") || strings.Contains(text, "GLIBCXX"):

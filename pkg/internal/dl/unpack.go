@@ -62,7 +62,7 @@ func unpack(dir fs.FS, e Entry, cache string) (path string, err error) {
 func decompress(dir fs.FS, e Entry) ([]byte, error) {
 	z, err := readBounded(dir, e.File+".zst", maxCompressed)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("unpack %s: %w", e.File, err)
 	}
 	dec, err := zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxMemory(uint64(e.Size)+1<<20))
 	if err != nil {
@@ -74,7 +74,7 @@ func decompress(dir fs.FS, e Entry) ([]byte, error) {
 		return nil, fmt.Errorf("unpack %s: %w", e.File, err)
 	}
 	if sum := sha256.Sum256(b); hex.EncodeToString(sum[:]) != e.SHA256 {
-		return nil, fmt.Errorf("unpack %s: its SHA-256 is %x, the manifest says %s: fetch the engines again", e.File, sum, e.SHA256)
+		return nil, fmt.Errorf("unpack %s: its SHA-256 is %x, the manifest says %s", e.File, sum, e.SHA256)
 	}
 	return b, nil
 }

@@ -1,15 +1,13 @@
 package engines_test
 
 import (
-	"cmp"
 	"fmt"
+	"math"
 	"math/rand/v2"
-	"os"
 	"testing"
 
 	"salescast/pkg/panel"
 	"salescast/pkg/regress"
-	"salescast/pkg/regress/engines"
 	"salescast/pkg/regress/regresstest"
 )
 
@@ -42,37 +40,18 @@ func table(rows, columns int, missing float64) *regresstest.Matrix {
 	if missing > 0 {
 		for i := range x.Data {
 			if rng.Float64() < missing {
-				x.Data[i] = nan
+				x.Data[i] = float32(math.NaN())
 			}
 		}
 	}
 	return m
 }
 
-func open(tb testing.TB, threads int) *engines.Engines {
-	e := engines.New(engines.Config{EngineDir: regresstest.EngineDir(tb), CacheDir: tb.TempDir(), Threads: threads})
-	tb.Cleanup(e.Close)
-	return e
-}
-
-func fitted(tb testing.TB, e *engines.Engines, engine string, m regress.Source, params map[string]string) regress.Model {
-	l, err := e.Learner(engine, params)
-	if err != nil {
-		tb.Fatal(err)
-	}
-	model, err := l.Fit(tb.Context(), m, nil)
-	if err != nil {
-		tb.Fatal(err)
-	}
-	tb.Cleanup(func() { _ = model.Close() })
-	return model
-}
-
 func BenchmarkPredict(b *testing.B) {
 	train := table(50_000, 60, 0)
 	for _, engine := range []string{"xgboost", "lightgbm"} {
 		e := open(b, 2)
-		model := fitted(b, e, engine, train, map[string]string{"rounds": "300", "learning_rate": "0.05"})
+		model := fit(b, e, engine, train, map[string]string{"rounds": "300", "learning_rate": "0.05"})
 		for _, rows := range []int{1, 28, 1680, 100_000} {
 			x := table(rows, 60, 0).X
 			dst := make([]float32, rows)
@@ -89,26 +68,24 @@ func BenchmarkPredict(b *testing.B) {
 }
 
 func BenchmarkFit(b *testing.B) {
-	threads := cmp.Or(os.Getenv("THREADS"), "2")
-	for _, rows := range []int{70_000} {
-		for _, missing := range []float64{0, 0.01} {
-			train := table(rows, 60, missing)
-			for _, engine := range []string{"xgboost", "lightgbm"} {
-				b.Run(fmt.Sprintf("%s/%d/missing=%g", engine, rows, missing), func(b *testing.B) {
-					e := open(b, 2)
-					l, err := e.Learner(engine, map[string]string{"rounds": "100", "learning_rate": "0.1", "max_bin": "255", "nthread": threads})
+	const rows = 70_000
+	for _, missing := range []float64{0, 0.01} {
+		train := table(rows, 60, missing)
+		for _, engine := range []string{"xgboost", "lightgbm"} {
+			b.Run(fmt.Sprintf("%s/%d/missing=%g", engine, rows, missing), func(b *testing.B) {
+				e := open(b, 2)
+				l, err := e.Learner(engine, map[string]string{"rounds": "100", "learning_rate": "0.1", "max_bin": "255"})
+				if err != nil {
+					b.Fatal(err)
+				}
+				for b.Loop() {
+					model, err := l.Fit(b.Context(), train, nil)
 					if err != nil {
 						b.Fatal(err)
 					}
-					for b.Loop() {
-						model, err := l.Fit(b.Context(), train, nil)
-						if err != nil {
-							b.Fatal(err)
-						}
-						model.Close()
-					}
-				})
-			}
+					model.Close()
+				}
+			})
 		}
 	}
 }

@@ -3,12 +3,14 @@ package engines
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"sync"
 
 	"salescast/pkg/internal/dl"
 	"salescast/pkg/regress"
+	"salescast/pkg/regress/golearn"
 	"salescast/pkg/regress/lightgbm"
 	"salescast/pkg/regress/xgboost"
 )
@@ -48,7 +50,7 @@ func New(c Config) *Engines {
 	return &Engines{config: c, loader: dl.NewLoader(dl.Config{Dir: c.EngineDir, CacheDir: c.CacheDir, Python: c.Python})}
 }
 
-// Learner returns the named engine, "xgboost" or "lightgbm", set up with parameters in the engine's own names; "rounds" is the number of
+// Learner returns the named engine, "xgboost", "lightgbm" or "golearn", set up with parameters in the engine's own names; "rounds" is the number of
 // boosting rounds for each. An engine whose library cannot be opened is a *regress.UnavailableError.
 func (e *Engines) Learner(engine string, params map[string]string) (regress.Learner, error) {
 	switch engine {
@@ -64,8 +66,10 @@ func (e *Engines) Learner(engine string, params map[string]string) (regress.Lear
 			return nil, err
 		}
 		return l.Learner(params)
+	case "golearn":
+		return golearn.NewLearner(params)
 	}
-	return nil, fmt.Errorf("there is no regression engine %q; there are xgboost, lightgbm", engine)
+	return nil, fmt.Errorf("there is no regression engine %q; there are xgboost, lightgbm, golearn", engine)
 }
 
 // Open returns what loads models of a format, as a model's Format gives it. The engine is opened by the first load.
@@ -87,8 +91,10 @@ func (e *Engines) Open(format string) (regress.Open, error) {
 			}
 			return l.Load(r)
 		}, nil
+	case golearn.Format:
+		return golearn.Load, nil
 	}
-	return nil, fmt.Errorf("there is no engine for models of format %q; there are %s, %s", format, xgboost.Format, lightgbm.Format)
+	return nil, fmt.Errorf("there is no engine for models of format %q; there are %s, %s, %s", format, xgboost.Format, lightgbm.Format, golearn.Format)
 }
 
 // Status says which library an engine was opened from.
@@ -134,7 +140,7 @@ func (e *Engines) Close() {
 	}
 }
 
-var errClosed = fmt.Errorf("the engines are closed")
+var errClosed = errors.New("the engines are closed")
 
 func (e *Engines) openXGBoost() (*xgboost.Engine, error) {
 	return e.xgboost.open(e.loader, dl.XGBoost, func(lib *dl.Library) (*xgboost.Engine, error) {

@@ -123,7 +123,7 @@ func (f *feed) stop() {
 		return
 	}
 	f.pass.cancel()
-	for range f.pass.blocks { //nolint:revive // drains until the goroutine has closed it
+	for range f.pass.blocks { // until the goroutine has closed it
 	}
 	f.pass, f.held = nil, regress.Block{}
 }

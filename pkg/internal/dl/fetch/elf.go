@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"debug/elf"
 	"encoding/binary"
+	"errors"
 	"fmt"
 )
 
@@ -29,7 +30,7 @@ func renameString(lib []byte, from, to string) error {
 	}
 	s := f.Section(".dynstr")
 	if s == nil || s.Offset+s.Size > uint64(len(lib)) {
-		return fmt.Errorf("no dynamic string table")
+		return errors.New("no dynamic string table")
 	}
 	table := lib[s.Offset : s.Offset+s.Size]
 	old := append(append([]byte{0}, from...), 0)
@@ -50,7 +51,7 @@ func strip(lib []byte) ([]byte, error) {
 		return nil, err
 	}
 	if f.Class != elf.ELFCLASS64 || f.Data != elf.ELFDATA2LSB {
-		return nil, fmt.Errorf("not a 64-bit little-endian ELF file")
+		return nil, errors.New("not a 64-bit little-endian ELF file")
 	}
 	var end uint64
 	for _, p := range f.Progs {

@@ -95,8 +95,10 @@ func download(ctx context.Context, python, arch, tmp string) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	args := []string{"-m", "pip", "download", "--quiet", "--no-deps", "--only-binary=:all:", "--require-hashes", "-r", requirements, "-d", tmp,
-		"--implementation", "py", "--abi", "none"}
+	args := []string{
+		"-m", "pip", "download", "--quiet", "--no-deps", "--only-binary=:all:", "--require-hashes", "-r", requirements, "-d", tmp,
+		"--implementation", "py", "--abi", "none",
+	}
 	for _, tag := range []string{"manylinux_2_28", "manylinux_2_27", "manylinux2014", "manylinux_2_17"} {
 		args = append(args, "--platform", tag+"_"+machine)
 	}

@@ -3,6 +3,7 @@ package boost
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"runtime"
@@ -97,10 +98,10 @@ func (s *Stop) Done(round int, score float64) bool {
 // CheckSource returns an error for a design matrix that no engine can fit.
 func CheckSource(s regress.Source) error {
 	if len(s.Columns()) == 0 {
-		return fmt.Errorf("the design matrix has no columns")
+		return errors.New("the design matrix has no columns")
 	}
 	if s.Rows() == 0 {
-		return fmt.Errorf("the design matrix has no rows")
+		return errors.New("the design matrix has no rows")
 	}
 	seen := map[string]bool{}
 	for _, c := range s.Columns() {
@@ -140,7 +141,7 @@ func CheckBlock(b regress.Block, columns, rowsLeft int) error {
 	case len(b.Y) != b.X.Rows || (b.Weight != nil && len(b.Weight) != b.X.Rows):
 		return fmt.Errorf("a block of %d rows has %d targets and %d weights", b.X.Rows, len(b.Y), len(b.Weight))
 	case b.X.Rows > rowsLeft:
-		return fmt.Errorf("the design matrix yields more rows than it announced")
+		return errors.New("the design matrix yields more rows than it announced")
 	}
 	return nil
 }
@@ -179,7 +180,7 @@ func ReadModel(r io.Reader) ([]byte, error) {
 	case len(b) > MaxModelBytes:
 		return nil, fmt.Errorf("read a model: larger than %d bytes", MaxModelBytes)
 	case len(b) == 0:
-		return nil, fmt.Errorf("read a model: empty")
+		return nil, errors.New("read a model: empty")
 	}
 	return b, nil
 }
