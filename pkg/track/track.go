@@ -46,7 +46,7 @@ type Run interface {
 	Tags(ctx context.Context, t map[string]string) error
 	// Dataset links an input. Its digest is at most 36 bytes: the head of a SHA-256 in hex will do.
 	Dataset(ctx context.Context, d Dataset) error
-	// Artifact records a file under a slash-separated name, replacing what was there; exactly size bytes are read from r, and a
+	// Artifact records a file under a slash-separated name without \ % and #, replacing what was there; exactly size bytes are read from r, and a
 	// reader that ends before them is an error.
 	Artifact(ctx context.Context, name string, r io.Reader, size int64) error
 	// Model says that the artifacts under a folder are a model directory with an MLmodel file.

@@ -143,8 +143,9 @@ func ValidateArtifact(name string, size int64) error {
 	if err := cleanPath("artifact", name); err != nil {
 		return err
 	}
-	if strings.ContainsAny(name, "\\\x00") || len(name) > 1000 {
-		return fmt.Errorf("%w: artifact name %q has a backslash, a NUL or more than 1000 bytes", ErrInvalid, name)
+	// MLflow decodes a percent sign once too often and keeps another name, and refuses a hash.
+	if strings.ContainsAny(name, "\\%#\x00") || len(name) > 1000 {
+		return fmt.Errorf("%w: artifact name %q has a backslash, a %%, a #, a NUL or more than 1000 bytes", ErrInvalid, name)
 	}
 	if size < 0 {
 		return fmt.Errorf("%w: artifact %q has a negative size", ErrInvalid, name)

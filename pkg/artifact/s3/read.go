@@ -52,7 +52,7 @@ func (r *reader) open() error {
 		// The context of a call that has succeeded must outlive it: the stream is read with it.
 		ctx, cancel := context.WithCancel(r.ctx)
 		idle := time.AfterFunc(stall, cancel)
-		body, o, _, err := r.s.client.GetObject(ctx, r.s.at.Bucket, r.s.key(r.name), opts)
+		body, o, _, err := r.s.client.GetObject(ctx, r.s.at.Bucket, r.s.key(r.name), opts) //nolint:contextcheck // see above
 		if err != nil {
 			idle.Stop()
 			cancel()

@@ -132,7 +132,10 @@ func Equal(t *testing.T, got, want Observed, models bool) {
 		a, b := got.Datasets[i], want.Datasets[i]
 		check("dataset", []any{a.Name, a.Digest, a.Context, a.Rows}, []any{b.Name, b.Digest, b.Context, b.Rows})
 	}
-	check("artifacts", got.Artifacts, want.Artifacts)
+	check("names of artifacts", slices.Sorted(maps.Keys(got.Artifacts)), slices.Sorted(maps.Keys(want.Artifacts)))
+	for name, b := range want.Artifacts {
+		check("artifact "+name, string(got.Artifacts[name]), string(b))
+	}
 	if models {
 		check("models", got.Models, want.Models)
 	}
@@ -157,8 +160,8 @@ func record(t *testing.T, r track.Run) {
 		r.Dataset(ctx, track.Dataset{Name: "bakery", Digest: "0123456789abcdef", URI: "s3://bucket/validate/panel.parquet", Context: "training", Rows: 72900, Columns: []string{"date", "sold"}}),
 		r.Dataset(ctx, track.Dataset{Name: "bakery", Digest: "fedcba9876543210", Context: "test"}),
 		r.Artifact(ctx, "metrics.json", strings.NewReader(`{"wape":0.3}`), 12),
-		r.Artifact(ctx, "charts/by series/a b+c%25ä.txt", strings.NewReader("first"), 5),
-		r.Artifact(ctx, "charts/by series/a b+c%25ä.txt", strings.NewReader("second, and not all of it"), 6),
+		r.Artifact(ctx, "charts/by series/a b+c?&ä.txt", strings.NewReader("first"), 5),
+		r.Artifact(ctx, "charts/by series/a b+c?&ä.txt", strings.NewReader("second, and not all of it"), 6),
 		r.Artifact(ctx, "empty.txt", strings.NewReader(""), 0),
 		r.Artifact(ctx, "model/MLmodel", strings.NewReader("flavors: {}\n"), 12),
 		r.Model(ctx, track.LoggedModel{
@@ -406,6 +409,8 @@ func invalid(ctx context.Context) map[string]func(track.Run) error {
 		},
 		"an artifact that climbs":    artifact("../x", 1),
 		"an absolute artifact":       artifact("/x", 1),
+		"an artifact with a percent": artifact("a%20b", 1),
+		"an artifact with a hash":    artifact("a#b", 1),
 		"an artifact without name":   artifact("", 1),
 		"an artifact's size below 0": artifact("x", -1),
 		"a model with a slash":       func(r track.Run) error { return r.Model(ctx, track.LoggedModel{Name: "a/b", Path: "model"}) },

@@ -1,0 +1,248 @@
+package mlflow
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"io/fs"
+	"net/http"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"salescast/pkg/track"
+)
+
+// Registry is a track.Registry on an MLflow server.
+type Registry struct {
+	t *Tracker
+}
+
+// NewRegistry returns the registry of the server that a tracker speaks to.
+func NewRegistry(t *Tracker) *Registry { return &Registry{t} }
+
+func wrap(err error, format string, args ...any) error {
+	if err == nil {
+		return nil
+	}
+	if isCode(err, codeMissing) {
+		err = fmt.Errorf("%w: %w", fs.ErrNotExist, err)
+	}
+	return fmt.Errorf(format+" in MLflow: %w", append(args, err)...)
+}
+
+func (v versionRecord) version() track.Version {
+	out := track.Version{Model: v.Name, Version: v.Version, Source: v.Source, RunID: v.RunID, Created: time.UnixMilli(int64(v.Created)), Aliases: v.Aliases}
+	slices.Sort(out.Aliases)
+	if len(v.Tags) > 0 {
+		out.Tags = map[string]string{}
+	}
+	for _, t := range v.Tags {
+		out.Tags[t.Key] = t.Value
+	}
+	return out
+}
+
+// Create adds a version. A Source of runs:/<run>/<folder> names a logged model of that run where the server has them.
+func (r *Registry) Create(ctx context.Context, n track.NewVersion) (track.Version, error) {
+	if err := cmp.Or(ctx.Err(), n.Validate()); err != nil {
+		return track.Version{}, wrap(err, "register model %q", n.Model)
+	}
+	if err := r.t.client.post(ctx, "registered-models/create", createRegistered{n.Model}, nil); err != nil && !isCode(err, codeExists) {
+		return track.Version{}, wrap(err, "register model %q", n.Model)
+	}
+	v, err := r.create(ctx, n)
+	if err != nil {
+		return track.Version{}, wrap(err, "register a version of model %q", n.Model)
+	}
+	return v.version(), nil
+}
+
+func (r *Registry) create(ctx context.Context, n track.NewVersion) (versionRecord, error) {
+	v, found, err := r.byKey(ctx, n)
+	if found || err != nil {
+		return v, err
+	}
+	tags := map[string]string{TagKey: n.Key}
+	for k, v := range n.Tags {
+		tags[k] = v
+	}
+	in := createVersion{Name: n.Model, Source: n.Source, RunID: n.RunID, Description: n.Description, Tags: pairs(tags)}
+	if err := r.locate(ctx, &in); err != nil {
+		return v, err
+	}
+	var a versionAnswer
+	err = r.t.client.create(ctx, request{method: http.MethodPost, path: api("model-versions/create"), in: in, out: &a}, func(ctx context.Context) (bool, error) {
+		v, found, err := r.byKey(ctx, n)
+		a.Version = v
+		return found, err
+	})
+	return a.Version, err
+}
+
+func (r *Registry) byKey(ctx context.Context, n track.NewVersion) (versionRecord, bool, error) {
+	all, err := r.search(ctx, fmt.Sprintf("name='%s' and tags.`%s`='%s'", n.Model, TagKey, n.Key))
+	if err != nil || len(all) == 0 {
+		return versionRecord{}, false, err
+	}
+	return all[len(all)-1], true, nil // the oldest
+}
+
+// locate turns runs:/<run>/<folder> into the address from which the server's own clients load.
+func (r *Registry) locate(ctx context.Context, in *createVersion) error {
+	id, folder, ok := strings.Cut(strings.TrimPrefix(in.Source, "runs:/"), "/")
+	if !strings.HasPrefix(in.Source, "runs:/") || !ok {
+		return nil
+	}
+	var a runAnswer
+	if err := r.t.client.get(ctx, "runs/get", url.Values{"run_id": {id}}, &a); err != nil {
+		return err
+	}
+	has, err := r.t.loggedModels(ctx, a.Run.Info.ExperimentID)
+	if err != nil {
+		return err
+	}
+	if has {
+		for _, o := range a.Run.Outputs.Models {
+			m, err := r.t.findModel(ctx, a.Run.Info.ExperimentID, fmt.Sprintf("model_id = '%s' AND tags.`%s` = '%s'", o.ModelID, TagModelPath, folder))
+			if err != nil {
+				return err
+			}
+			if m.ModelID != "" {
+				in.Source, in.ModelID = "models:/"+m.ModelID, m.ModelID
+				return nil
+			}
+		}
+	}
+	in.Source = strings.TrimSuffix(a.Run.Info.ArtifactURI, "/") + "/" + folder
+	return nil
+}
+
+// search returns versions, the newest first.
+func (r *Registry) search(ctx context.Context, filter string) ([]versionRecord, error) {
+	var out []versionRecord
+	token := ""
+	for {
+		var a versionsAnswer
+		q := url.Values{"filter": {filter}, "max_results": {"1000"}}
+		if token != "" {
+			q.Set("page_token", token)
+		}
+		if err := r.t.client.get(ctx, "model-versions/search", q, &a); err != nil {
+			return nil, err
+		}
+		out = append(out, a.Versions...)
+		if token = a.NextToken; token == "" {
+			break
+		}
+	}
+	slices.SortFunc(out, func(a, b versionRecord) int { return cmp.Compare(number(b.Version), number(a.Version)) })
+	return out, nil
+}
+
+func number(version string) int {
+	n, err := strconv.Atoi(version)
+	if err != nil {
+		return 0
+	}
+	return n
+}
+
+// Version returns one version of a model.
+func (r *Registry) Version(ctx context.Context, model, version string) (track.Version, error) {
+	var a versionAnswer
+	err := r.t.client.get(ctx, "model-versions/get", url.Values{"name": {model}, "version": {version}}, &a)
+	return a.Version.version(), wrap(err, "look up version %s of model %q", version, model)
+}
+
+// ByAlias returns the version an alias names.
+func (r *Registry) ByAlias(ctx context.Context, model, alias string) (track.Version, error) {
+	var a versionAnswer
+	err := r.t.client.get(ctx, "registered-models/alias", url.Values{"name": {model}, "alias": {alias}}, &a)
+	if isCode(err, codeInvalid) {
+		err = fmt.Errorf("%w: model %q has no alias %q", fs.ErrNotExist, model, alias)
+	}
+	return a.Version.version(), wrap(err, "look up alias %q of model %q", alias, model)
+}
+
+// Versions returns all versions of a model, the newest first.
+func (r *Registry) Versions(ctx context.Context, model string) ([]track.Version, error) {
+	if err := track.ValidateModelName(model); err != nil {
+		return nil, wrap(err, "list versions of model %q", model)
+	}
+	var m registeredAnswer
+	if err := r.t.client.get(ctx, "registered-models/get", url.Values{"name": {model}}, &m); err != nil {
+		return nil, wrap(err, "list versions of model %q", model)
+	}
+	all, err := r.search(ctx, fmt.Sprintf("name='%s'", model))
+	if err != nil {
+		return nil, wrap(err, "list versions of model %q", model)
+	}
+	out := make([]track.Version, 0, len(all))
+	for _, v := range all {
+		v.Aliases = nil // not all servers fill them here
+		for _, a := range m.Model.Aliases {
+			if a.Version == v.Version {
+				v.Aliases = append(v.Aliases, a.Alias)
+			}
+		}
+		out = append(out, v.version())
+	}
+	return out, nil
+}
+
+// Models returns the names of all models, sorted.
+func (r *Registry) Models(ctx context.Context) ([]string, error) {
+	var out []string
+	token := ""
+	for {
+		var a registeredModelsAnswer
+		q := url.Values{"max_results": {"1000"}}
+		if token != "" {
+			q.Set("page_token", token)
+		}
+		if err := r.t.client.get(ctx, "registered-models/search", q, &a); err != nil {
+			return nil, wrap(err, "list models")
+		}
+		for _, m := range a.Models {
+			out = append(out, m.Name)
+		}
+		if token = a.NextToken; token == "" {
+			slices.Sort(out)
+			return out, nil
+		}
+	}
+}
+
+// SetAlias makes an alias name a version, and no other.
+func (r *Registry) SetAlias(ctx context.Context, model, alias, version string) error {
+	if err := cmp.Or(ctx.Err(), track.ValidateModelName(model), track.ValidateAlias(alias)); err != nil {
+		return wrap(err, "set alias of model %q", model)
+	}
+	err := r.t.client.post(ctx, "registered-models/alias", setAlias{Name: model, Alias: alias, Version: version}, nil)
+	return wrap(err, "set alias %q of model %q", alias, model)
+}
+
+// DeleteAlias takes an alias away.
+func (r *Registry) DeleteAlias(ctx context.Context, model, alias string) error {
+	err := r.t.client.do(ctx, request{method: http.MethodDelete, path: api("registered-models/alias"), in: setAlias{Name: model, Alias: alias}})
+	if isCode(err, codeInvalid, codeMissing) {
+		return nil
+	}
+	return wrap(err, "delete alias %q of model %q", alias, model)
+}
+
+// SetTags adds tags to a version, replacing those of the same names.
+func (r *Registry) SetTags(ctx context.Context, model, version string, tags map[string]string) error {
+	if err := cmp.Or(ctx.Err(), track.ValidateTags(tags)); err != nil {
+		return wrap(err, "tag version %s of model %q", version, model)
+	}
+	for _, t := range pairs(tags) {
+		if err := r.t.client.post(ctx, "model-versions/set-tag", setVersionTag{model, version, t}, nil); err != nil {
+			return wrap(err, "tag version %s of model %q", version, model)
+		}
+	}
+	return nil
+}

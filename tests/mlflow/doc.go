@@ -1,0 +1,2 @@
+// Package mlflowtest runs the tracker and the registry against real MLflow servers.
+package mlflowtest
