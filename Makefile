@@ -17,6 +17,10 @@ GOLANGCI_LINT_VERSION := v2.15.0
 export SALESCAST_ENGINE_DIR ?= $(CURDIR)/.engines/linux_$(shell $(GO) env GOARCH)
 
 -include engines.mk
+-include servers.mk
+
+# Tests below tests/ talk to real servers, which "make servers" installs.
+OFFLINE = $(shell $(GO) list ./... | grep -v /tests/)
 
 .PHONY: help
 help: ## Print this help
@@ -34,10 +38,10 @@ demo: build ## Forecast a bakery chain's real sales, from data to report, with n
 check: ## The quick loop: compile, vet and short tests, offline, under a minute
 	$(GO) build ./...
 	$(GO) vet ./...
-	$(GO) test -short ./...
+	$(GO) test -short $(OFFLINE)
 
 .PHONY: test
-test: build ## Run every test, installing what they need
+test: build servers ## Run every test, installing what they need
 	$(GO) test -timeout 30m ./...
 
 .PHONY: test-all
@@ -45,7 +49,7 @@ test-all: test race fuzz bench ## Everything, with the race detector, fuzzing an
 
 .PHONY: race
 race: engines ## Run the tests with the race detector (needs a C compiler)
-	CGO_ENABLED=1 $(GO) test -race -short -timeout 60m ./...
+	CGO_ENABLED=1 $(GO) test -race -short -timeout 60m $(OFFLINE)
 
 .PHONY: lint
 lint: $(GOLANGCI_LINT) ## Check the style, the layers and the formatting
