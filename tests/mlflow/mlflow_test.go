@@ -29,9 +29,11 @@ func TestMLflow(t *testing.T) {
 	t.Run("tracker", func(t *testing.T) {
 		t.Parallel()
 		tracktest.Tracker(t, tracktest.Harness{
-			Open:    func(t *testing.T) track.Tracker { return tracker(t, config(server)) },
-			Observe: func(t *testing.T, experiment, key string) []tracktest.Observed { return observe(t, server.URL, experiment, key) },
-			Models:  true,
+			Open: func(t *testing.T) track.Tracker { return tracker(t, config(server)) },
+			Observe: func(t *testing.T, experiment, key string) []tracktest.Observed {
+				return observe(t, server.URL, experiment, key)
+			},
+			Models: true,
 		})
 	})
 	t.Run("registry", func(t *testing.T) {
