@@ -9,7 +9,6 @@ import (
 	"html/template"
 	"io"
 	"slices"
-	"strings"
 
 	"salescast/pkg/backtest"
 	"salescast/pkg/metric"
@@ -141,14 +140,15 @@ type view struct {
 	Uncharted int
 	Gains     []gains
 	Repeating string
-	Units     string
+	Tested    string
+	Compared  string
 }
 
 func (p *Page) view() (*view, error) {
 	if p.Panel == nil || p.Backtest == nil || p.Evaluation == nil || !slices.Contains(p.Evaluation.Models, p.Primary) {
 		return nil, errors.New("there is no panel, no evaluation, or none of the model that the report is about")
 	}
-	v := &view{Page: p, Repeating: repeating(p.Panel.Frequency), Units: units(p.Panel.Frequency)}
+	v := &view{Page: p, Repeating: repeating(p.Panel.Frequency)}
 	var err error
 	if v.Plotly, err = library(); err != nil {
 		return nil, err
@@ -172,12 +172,9 @@ func (p *Page) view() (*view, error) {
 	v.Scores, v.Origins, v.Quantiles, v.Gains = p.scoreRows(), p.originRows(), p.quantileRows(), p.gains()
 	v.Verdict, v.Good = p.verdict()
 	v.Tiles = p.tiles()
-	v.Subtitle = p.subtitle()
+	v.Subtitle, v.Tested, v.Compared = p.subtitle(), p.tested(), p.compared()
 	return v, nil
 }
-
-// Points writes a difference of shares in percentage points.
-func (*view) Points(v metric.Value) string { return strings.TrimSuffix(signed(v), " %") }
 
 // Count writes a whole number.
 func (*view) Count(n int64) string { return count(n) }

@@ -55,7 +55,7 @@ func percent(v metric.Value, places int) string {
 	if !v.Defined() {
 		return "–"
 	}
-	return decimal(100*float64(v), places) + " %"
+	return decimal(100*float64(v), places) + "\u00a0%"
 }
 
 func score(v metric.Value) string {
@@ -68,7 +68,7 @@ func score(v metric.Value) string {
 // signed writes a percentage with its sign and one decimal.
 func signed(v metric.Value) string {
 	s := percent(v, 1)
-	if v > 0 && !strings.HasPrefix(s, "0 ") && strings.Trim(s, "0. %") != "" {
+	if v > 0 && strings.Trim(s, "0.\u00a0%") != "" {
 		return "+" + s
 	}
 	return s
@@ -168,12 +168,17 @@ func (p *Page) verdict() (sentences []string, good string) {
 	return sentences, good
 }
 
+// judged is the number of predictions from which on a share near 95 % can be told from one that is not.
+const judged = 200
+
 func coverageSentence(s metric.Scores) string {
 	if !s.Coverage95.Defined() {
 		return ""
 	}
-	out := fmt.Sprintf("Of its 95 %% intervals, %s held", percent(s.Coverage95, 1))
+	out := fmt.Sprintf("Of its 95\u00a0%% intervals, %s held", percent(s.Coverage95, 1))
 	switch {
+	case s.Rows < judged:
+		return out + "."
 	case s.Coverage95 < 0.92:
 		return out + ": they are too narrow, so keep more in hand than they say."
 	case s.Coverage95 > 0.98:
@@ -188,7 +193,7 @@ type tile struct{ Label, Value, Note string }
 func (p *Page) tiles() []tile {
 	own, _ := p.scoresOf(p.Primary)
 	base, has := p.scoresOf(p.Baseline)
-	ts := []tile{{"Error (WAPE)", percent(own.WAPE, 1), ""}, {"Bias", signed(own.Bias), "forecast minus sold"}, {"95 % intervals held", percent(own.Coverage95, 1), "95 % were promised"}}
+	ts := []tile{{"Error (WAPE)", percent(own.WAPE, 1), ""}, {"Bias", signed(own.Bias), "forecast minus sold"}, {"95\u00a0% intervals held", percent(own.Coverage95, 1), "95\u00a0% were promised"}}
 	if has {
 		ts[0].Note = percent(base.WAPE, 1) + " by " + repeating(p.Panel.Frequency)
 	}
@@ -223,4 +228,32 @@ func (p *Page) soldLately(h int) (sum float64, ok bool) {
 		}
 	}
 	return sum, true
+}
+
+// tested says what the scores are of.
+func (p *Page) tested() string {
+	unit := units(p.Panel.Frequency)
+	when, ahead := "at one past date", "the next "+unit
+	if n := len(p.Evaluation.Origins); n > 1 {
+		when = fmt.Sprintf("at %s past dates", count(n))
+	}
+	if h := p.Evaluation.Horizons; h > 1 {
+		ahead = fmt.Sprintf("the next %s %ss", count(h), unit)
+	}
+	return fmt.Sprintf("Every figure is out of sample: %s the models knew only the sales up to that day, and forecast %s. The yardstick, seasonal naive, is %s.",
+		when, ahead, repeating(p.Panel.Frequency))
+}
+
+// compared says how sure it is that the primary model is better than the baseline.
+func (p *Page) compared() string {
+	c := p.Comparison
+	if c == nil {
+		return ""
+	}
+	points := func(v metric.Value) string { return strings.TrimSuffix(signed(v), "\u00a0%") }
+	out := fmt.Sprintf("On the same %s, the WAPE of %s differs from that of %s by %s points", plural(c.Rows, "sale"), display(p.Primary), display(p.Baseline), points(c.Difference))
+	if c.BySeries.Low.Defined() && c.ByDate.Low.Defined() {
+		out += fmt.Sprintf(" (95\u00a0%% confidence: %s to %s over series, %s to %s over dates)", points(c.BySeries.Low), points(c.BySeries.High), points(c.ByDate.Low), points(c.ByDate.High))
+	}
+	return out + fmt.Sprintf("; it errs less in %s of %s.", count(c.Wins), plural(c.Series, "series"))
 }

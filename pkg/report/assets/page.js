@@ -51,7 +51,7 @@
       xaxis: { gridcolor: 'rgba(0,0,0,0)', linecolor: grid, zeroline: false, automargin: true },
       yaxis: { gridcolor: grid, zeroline: false, rangemode: 'tozero', automargin: true, fixedrange: true }
     };
-    if (state.width) l.width = state.width;
+    if (state.width) { l.width = state.width; l.height = 300; }
     Object.keys(extra).forEach(function (k) { l[k] = Array.isArray(extra[k]) ? extra[k] : Object.assign({}, l[k], extra[k]); });
     return l;
   }
@@ -74,10 +74,10 @@
     var axis = {};
     if (last) {
       var ahead = s.next ? s.next.point.length : 1;
-      var back = state.range === 'all' ? sold.length : state.range === 'year' ? (D.step === 'day' ? 365 : D.step === 'week' ? 52 : 12) : 5 * ahead;
+      var back = state.range === 'all' ? sold.length : state.range === 'year' ? (D.step === 'day' ? 365 : D.step === 'week' ? 52 : 12) : Math.max(5 * ahead, D.step === 'day' ? 28 : 12);
       var from = sold[Math.max(0, sold.length - back)] || last;
-      axis = { range: [from, last], type: 'date' };
-      axis.minallowed = sold[0] || from; axis.maxallowed = last;
+      var edge = dates(last, 2)[1];
+      axis = { range: [from, edge], type: 'date', minallowed: sold[0] || from, maxallowed: edge };
     }
     Plotly.react('chart', traces, layout({ xaxis: axis, yaxis: { title: { text: D.unit + ' per ' + D.step, font: { size: 12 } } }, shapes: shapes }), config);
     var about = $('about');
@@ -86,6 +86,9 @@
     b.textContent = s.name;
     about.append(b, s.note ? ' · ' + s.note : '');
     $('pick').value = String(state.at);
+    [['.l-next', s.next], ['.l-tested', s.tested], ['.l-80', s.next && s.next.lo80 && s.next.hi80], ['.l-95', s.next && s.next.lo95 && s.next.hi95]].forEach(function (v) {
+      document.querySelector('.legend ' + v[0]).classList.toggle('none', !v[1]);
+    });
     figures(s);
   }
 
@@ -93,7 +96,7 @@
     var t = $('figures'), head = t.querySelector('thead'), body = t.querySelector('tbody');
     head.textContent = ''; body.textContent = '';
     if (!s.next) return;
-    var cols = [['Forecast', s.next.point], ['95 % from', s.next.lo95], ['80 % from', s.next.lo80], ['80 % to', s.next.hi80], ['95 % to', s.next.hi95]].filter(function (c) { return c[1]; });
+    var cols = [['Forecast', s.next.point], ['95\u00a0% from', s.next.lo95], ['80\u00a0% from', s.next.lo80], ['80\u00a0% to', s.next.hi80], ['95\u00a0% to', s.next.hi95]].filter(function (c) { return c[1]; });
     var row = function (parent, cells, tag) {
       var tr = document.createElement('tr');
       cells.forEach(function (c, i) {
@@ -140,7 +143,7 @@
     }
     var l = layout({ xaxis: { title: { text: D.step + 's ahead', font: { size: 12 } }, range: [1, Math.max(n, 2)], fixedrange: true }, yaxis: { tickformat: '.0%', range: [0, top] }, margin: { r: 104 } });
     l.annotations = notes.map(function (v) { return { xref: 'paper', x: 1.01, xanchor: 'left', y: v.at, yanchor: 'middle', text: v.text, showarrow: false, font: { color: v.color, size: 12 } }; });
-    if (state.width) l.width = Math.floor(state.width / 2) - 20;
+    if (state.width) { l.width = Math.floor(state.width / 2) - 20; l.height = 230; }
     Plotly.react('horizon', traces, l, config);
   }
 
@@ -211,6 +214,6 @@
   table();
   redraw();
   matchMedia('(prefers-color-scheme: dark)').addEventListener('change', redraw);
-  addEventListener('beforeprint', function () { state.width = 680; redraw(); });
+  addEventListener('beforeprint', function () { state.width = 676; redraw(); });
   addEventListener('afterprint', function () { state.width = null; redraw(); });
 })();
