@@ -124,11 +124,7 @@ func (l *Loader) fromFolder(dir fs.FS, origin, name string) (*Library, error) {
 		}
 		l.runtimes = true
 	}
-	path, err := unpack(dir, e, l.config.CacheDir)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", origin, err)
-	}
-	handle, err := open(path, purego.RTLD_NOW|purego.RTLD_LOCAL)
+	path, handle, err := l.openPacked(dir, e, purego.RTLD_NOW|purego.RTLD_LOCAL)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", origin, err)
 	}
@@ -151,15 +147,25 @@ func (l *Loader) openRuntimes(dir fs.FS, m Manifest) error {
 		if !ok {
 			continue
 		}
-		path, err := unpack(dir, e, l.config.CacheDir)
-		if err != nil {
-			return err
-		}
-		if _, err := open(path, purego.RTLD_NOW|purego.RTLD_GLOBAL); err != nil {
+		if _, _, err := l.openPacked(dir, e, purego.RTLD_NOW|purego.RTLD_GLOBAL); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// openPacked opens a packed library from the cache, or from memory where the cache's file system forbids executable files.
+func (l *Loader) openPacked(dir fs.FS, e Entry, mode int) (path string, handle uintptr, err error) {
+	if path, err = unpack(dir, e, l.config.CacheDir); err != nil {
+		return "", 0, err
+	}
+	handle, err = open(path, mode)
+	if err != nil && (strings.Contains(err.Error(), "failed to map segment") || strings.Contains(err.Error(), "Operation not permitted")) {
+		if path, err = unpack(dir, e, ""); err == nil {
+			handle, err = open(path, mode)
+		}
+	}
+	return path, handle, err
 }
 
 // openPlain opens a library that lies unpacked in a folder.
@@ -266,8 +272,6 @@ func hint(name string, err error) string {
 		return "install the C++ runtime (on Debian: apt-get install libstdc++6), or use a release of salescast with the engines inside"
 	case strings.Contains(text, "GLIBC_"):
 		return hintPlatform
-	case strings.Contains(text, "failed to map segment") || strings.Contains(text, "Operation not permitted"):
-		return "the cache folder forbids executable files (mounted noexec?): set SALESCAST_CACHE_DIR to another folder"
 	}
 	wheel := map[string]string{XGBoost: "xgboost-cpu==3.2.0", LightGBM: "lightgbm==4.7.0"}[name]
 	return fmt.Sprintf("use a release of salescast with the engines inside, or pip install %s, or run make engines in the source tree and set SALESCAST_ENGINE_DIR to .engines/%s", wheel, Platform())
