@@ -6,7 +6,7 @@ MLFLOW_VERSION    := 3.17.2
 PYTHON            ?= python3
 
 .PHONY: servers
-servers: .build/bin/minio .build/bin/versitygw .build/venvs/mlflow-3.17/bin/mlflow ## install the servers that tests talk to
+servers: .build/bin/minio .build/bin/versitygw .build/venvs/mlflow-3.17/bin/mlflow .build/venvs/prophet-1.5/ready ## install the servers that tests talk to
 
 .build/bin/minio:
 	GOBIN=$(CURDIR)/.build/bin go install github.com/minio/minio@$(MINIO_VERSION)
@@ -17,3 +17,8 @@ servers: .build/bin/minio .build/bin/versitygw .build/venvs/mlflow-3.17/bin/mlfl
 .build/venvs/mlflow-3.17/bin/mlflow:
 	$(PYTHON) -m venv .build/venvs/mlflow-3.17
 	.build/venvs/mlflow-3.17/bin/pip install --quiet mlflow==$(MLFLOW_VERSION) boto3
+
+.build/venvs/prophet-1.5/ready:
+	$(PYTHON) -m venv .build/venvs/prophet-1.5
+	.build/venvs/prophet-1.5/bin/pip install --quiet prophet==1.5.0
+	touch $@

@@ -1,0 +1,2 @@
+// Package prophettest has the real Prophet load what salescast saves.
+package prophettest
