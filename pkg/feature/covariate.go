@@ -93,8 +93,8 @@ func againstGroupOp(k int) op {
 		for r := range dst {
 			c := &b.cur[r]
 			v := missing
-			if i := c.global + c.target; mean != nil && i >= 0 && i < st.pool.steps {
-				v = mean[int(codes[c.series])*st.pool.steps+i] - float64(st.value(c, k, c.target))
+			if i := c.global + c.target - st.pool.from; mean != nil && i >= 0 && i < st.pool.held() {
+				v = mean[int(codes[c.series])*st.pool.held()+i] - float64(st.value(c, k, c.target))
 			}
 			dst[r] = float32(v)
 		}

@@ -340,6 +340,70 @@ func TestAppendingEqualsTheLongerHistory(t *testing.T) {
 	}
 }
 
+// A tail restored with the later rows answers as the state of the whole history does, to the bit, and its size is bounded.
+func TestTailIsEnough(t *testing.T) {
+	t.Parallel()
+	for _, u := range setups {
+		t.Run(u.name, func(t *testing.T) {
+			t.Parallel()
+			p := randomPanel(14, u.f, 3, 2, 3*u.steps, u.horizon)
+			end, _ := p.End()
+			all, err := feature.NewPlan(feature.Spec{Families: feature.Families()}, feature.Describe(p, end, u.horizon, "DE"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			short, err := all.Select(feature.Level, feature.Rolling, feature.Trend, feature.Promotion)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, plan := range []*feature.Plan{all, short} {
+				whole, err := plan.NewState(p, nil)
+				if err != nil {
+					t.Fatal(err)
+				}
+				origin := end - 9
+				tail, err := whole.Tail(origin)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if n := tail.Panel.Rows(); n > plan.Lookback()*p.Series() || n == 0 {
+					t.Fatalf("the tail has %d rows of %d series, a lookback of %d each is enough", n, p.Series(), plan.Lookback())
+				}
+				st, err := plan.Restore(tail, p)
+				if err != nil {
+					t.Fatal(err)
+				}
+				var rows []feature.Row
+				for s := range p.Series() {
+					for o := origin; o < end; o += 3 {
+						rows = append(rows, feature.Row{Series: int32(s), Origin: o, Target: o + 1}, feature.Row{Series: int32(s), Origin: o, Target: o + calendar.Step(u.horizon)})
+					}
+				}
+				for kind := feature.Unscaled; kind <= feature.Overall; kind++ {
+					want, _ := fillState(t, whole, rows, kind)
+					got, _ := fillState(t, st, rows, kind)
+					sameBits(t, got, want, rows)
+				}
+				again, err := st.Tail(origin + 4)
+				if err != nil {
+					t.Fatal(err)
+				}
+				direct, err := whole.Tail(origin + 4)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if fmt.Sprint(again.Carry, again.Totals) != fmt.Sprint(direct.Carry, direct.Totals) {
+					t.Error("the tail of a tail is not the tail of the whole")
+				}
+				early := []feature.Row{{Origin: origin - 60, Target: origin - 59}}
+				if err := st.Fill(early, feature.Recent, new(panel.Frame), nil); err == nil && plan.Lookback() < int(origin-p.Start[0]) {
+					t.Error("a row was filled of which the tail holds too little")
+				}
+			}
+		})
+	}
+}
+
 // In recursion the reach of known-future covariates counts from the origin of the forecast as a whole.
 func TestRecursionReadsThePlanOfTheRealOrigin(t *testing.T) {
 	t.Parallel()

@@ -13,19 +13,20 @@ import (
 // It is read-only and safe for concurrent use. Sums run in the order of the series.
 type Pool struct {
 	first  calendar.Step
-	steps  int
+	from   int // index of the first step whose sales are held: 0 unless restored from a tail
+	steps  int // index after the last step
 	groups []poolGroup
 	means  []poolMean
 }
 
-// poolGroup holds prefix sums of one division of the series: prefix[g*(steps+1)+i] is the sales of group g before step first+i.
+// poolGroup holds prefix sums of one division of the series: row g begins with the sales of group g before step first+from.
 type poolGroup struct {
 	key    int // 0 is the whole panel, then keys and static attributes
 	levels int
 	prefix []float64
 }
 
-// poolMean holds the mean of one covariate over the series of each level of the first key: value[g*steps+i].
+// poolMean holds the mean of one covariate over the series of each level of the first key: value[g*(steps-from)+i-from].
 type poolMean struct {
 	covariate int
 	value     []float64
@@ -106,12 +107,12 @@ func (p *Plan) beginPool(pool *Pool, pn *panel.Panel) {
 		if k > 0 {
 			n = len(panelKeyAt(pn, k).Levels)
 		}
-		pool.groups = append(pool.groups, poolGroup{key: k, levels: n, prefix: make([]float64, n*(pool.steps+1))})
+		pool.groups = append(pool.groups, poolGroup{key: k, levels: n, prefix: make([]float64, n*(pool.held()+1))})
 	}
 	if len(p.schema.Keys) == 0 {
 		return
 	}
-	n := len(pn.Keys[0].Levels) * pool.steps
+	n := len(pn.Keys[0].Levels) * pool.held()
 	for i, c := range p.schema.Covariates {
 		if c.Known && c.Varies && len(p.schema.Keys[0].Levels) < p.schema.Series {
 			pool.means = append(pool.means, poolMean{covariate: i, value: make([]float64, n), count: make([]int32, n)})
@@ -119,26 +120,39 @@ func (p *Plan) beginPool(pool *Pool, pn *panel.Panel) {
 	}
 }
 
+// held is the number of steps whose sales are held.
+func (pool *Pool) held() int { return pool.steps - pool.from }
+
+// row is the prefix sums of level l of the i-th division.
+func (pool *Pool) row(i, l int) []float64 {
+	n := pool.held() + 1
+	return pool.groups[i].prefix[l*n : (l+1)*n]
+}
+
 func (pool *Pool) add(pn *panel.Panel) error {
 	for s := range pn.Series() {
 		lo, hi := pn.Span(s)
-		at := int(pn.Start[s] - pool.first)
-		if at < 0 || at+hi-lo > pool.steps {
-			return fmt.Errorf("sum up the panel: series %v has rows outside of the steps %d to %d", pn.ID(s), pool.first, int(pool.first)+pool.steps-1)
+		at := int(pn.Start[s]-pool.first) - pool.from
+		if lo == hi {
+			continue
 		}
-		for _, g := range pool.groups {
-			base := at + 1
+		if at < 0 || at+hi-lo > pool.held() {
+			return fmt.Errorf("sum up the panel: series %v has rows outside of the steps %d to %d", pn.ID(s), int(pool.first)+pool.from, int(pool.first)+pool.steps-1)
+		}
+		for i, g := range pool.groups {
+			level := 0
 			if g.key > 0 {
-				base += int(panelKeyAt(pn, g.key).Codes[s]) * (pool.steps + 1)
+				level = int(panelKeyAt(pn, g.key).Codes[s])
 			}
+			row := pool.row(i, level)[at+1:]
 			for r := lo; r < hi; r++ {
 				if pn.Observed[r] && pn.Target[r] == pn.Target[r] {
-					g.prefix[base+r-lo] += float64(pn.Target[r])
+					row[r-lo] += float64(pn.Target[r])
 				}
 			}
 		}
 		for _, m := range pool.means {
-			base := int(pn.Keys[0].Codes[s])*pool.steps + at
+			base := int(pn.Keys[0].Codes[s])*pool.held() + at
 			for r, v := range pn.Covariates[m.covariate].Values[lo:hi] {
 				if v == v {
 					m.value[base+r] += float64(v)
@@ -151,18 +165,23 @@ func (pool *Pool) add(pn *panel.Panel) error {
 }
 
 func (pool *Pool) seal() {
-	for _, g := range pool.groups {
-		for k := range g.levels {
-			p := g.prefix[k*(pool.steps+1) : (k+1)*(pool.steps+1)]
-			for i := 1; i < len(p); i++ {
-				p[i] += p[i-1]
+	for i, g := range pool.groups {
+		for l := range g.levels {
+			row := pool.row(i, l)
+			for k := 1; k < len(row); k++ {
+				row[k] += row[k-1]
 			}
 		}
 	}
+	pool.average()
+}
+
+// average turns the sums of covariates into means, NaN where no series has a value.
+func (pool *Pool) average() {
 	for i := range pool.means {
 		m := &pool.means[i]
 		for j, n := range m.count {
-			m.value[j] /= float64(n) // NaN where no series has a value
+			m.value[j] /= float64(n)
 		}
 		m.count = nil
 	}
@@ -221,7 +240,7 @@ func (st *State) poolBefore(i, l, at int) float64 {
 		}
 		at = min(at, origin)
 	}
-	return pool.groups[i].prefix[l*(pool.steps+1)+max(0, min(at, pool.steps))]
+	return pool.groups[i].prefix[l*(pool.held()+1)+max(0, min(at, pool.steps)-pool.from)]
 }
 
 // trendOp is the recent sales of a division's group per step against its level.

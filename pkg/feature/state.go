@@ -110,6 +110,10 @@ func (p *Plan) newState(pn *panel.Panel, pool *Pool, carry []Carry) (*State, err
 			a = carry[s].sums()
 		}
 		st.n[s] = st.held[s] + int32(hi-lo)
+		if hi == lo {
+			st.sums[st.off[s]], st.y[st.off[s]] = a, nan32
+			continue
+		}
 		first, last = min(first, pn.Start[s]), max(last, pn.Start[s]+calendar.Step(hi-lo-1))
 		st.sums[st.off[s]], st.y[st.off[s]] = a, nan32
 		alphas := &p.grid.alphas
