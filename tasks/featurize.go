@@ -19,7 +19,7 @@ import (
 
 const (
 	// featurizeRows bounds the rows of a part of the design matrix, and with them what one worker holds.
-	featurizeRows = 1 << 18
+	featurizeRows = 1 << 16
 	// fillRows are filled at a time.
 	fillRows = 1 << 13
 	// observedFeature is the column that says whether the row's sale was observed: others are no training targets.
