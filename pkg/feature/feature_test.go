@@ -160,6 +160,14 @@ func TestColumnsEqualTheirOracle(t *testing.T) {
 				p, plan, origin := u.make(t, uint64(kind))
 				rows := randomRows(rand.New(rand.NewPCG(uint64(kind), 2)), p, origin, u.horizon, 200)
 				got, scale := fill(t, plan, p, rows, kind)
+				st, err := plan.NewState(p, nil)
+				if err != nil {
+					t.Fatal(err)
+				}
+				scales := make([]float64, len(rows))
+				if st.Scales(rows, kind, scales); !slices.Equal(scales, scale) {
+					t.Fatal("Scales and Fill disagree")
+				}
 				present := make([]int, len(got.Names))
 				for r, row := range rows {
 					o := &oracle{p: p, d: plan.Schema(), series: int(row.Series), origin: row.Origin, issued: row.Origin, target: row.Target}

@@ -68,6 +68,15 @@ func (st *State) FillFrom(issued calendar.Step, rows []Row, kind ScaleKind, dst 
 	return st.fill(rows, &issued, kind, dst, scale)
 }
 
+// Scales writes what Fill divides the rows' sales by into dst, which has one value per row; targets do not matter.
+func (st *State) Scales(rows []Row, kind ScaleKind, dst []float64) {
+	for i, r := range rows {
+		var c cursor
+		st.locate(&c, r.Series, r.Origin)
+		dst[i] = st.scale(&c, kind)
+	}
+}
+
 func (st *State) fill(rows []Row, issued *calendar.Step, kind ScaleKind, dst *panel.Frame, scale []float64) error {
 	p := st.plan
 	if scale != nil && len(scale) != len(rows) {

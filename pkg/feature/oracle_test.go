@@ -315,8 +315,7 @@ func (o *oracle) profile(name string) float64 {
 
 func (o *oracle) date(name string) (float64, bool) {
 	t := o.p.Frequency.Day(o.target).Time()
-	y, w := t.ISOWeek()
-	_ = y
+	_, w := t.ISOWeek()
 	dow := float64((int(t.Weekday()) + 6) % 7)
 	angle := func(x, n float64) float64 { return 2 * math.Pi * x / n }
 	m, d := float64(t.Month()), float64(t.Day())
@@ -345,17 +344,15 @@ func (o *oracle) date(name string) (float64, bool) {
 			panic(err)
 		}
 		count, ahead, behind := 0, 60, 60
-		for d := from; d < to; d++ {
-			if _, ok := h.Name(d); ok {
-				count++
+		for _, x := range h.Between(from-100, to+100) {
+			if x.Day >= from {
+				ahead = min(ahead, int(x.Day-from))
 			}
-		}
-		for n := 59; n >= 0; n-- {
-			if _, ok := h.Name(from + calendar.Day(n)); ok {
-				ahead = n
+			if x.Day <= from {
+				behind = min(behind, int(from-x.Day))
 			}
-			if _, ok := h.Name(from - calendar.Day(n)); ok {
-				behind = n
+			if x.Day >= from && x.Day < to {
+				count++ // no two of a German year fall on one day
 			}
 		}
 		return map[string]float64{"public_holidays": float64(count), "to_holiday": float64(ahead), "since_holiday": float64(behind)}[name], true
