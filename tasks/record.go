@@ -9,6 +9,7 @@ import (
 	"math"
 	"path"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -38,7 +39,7 @@ func (s *Step) startRun(ctx context.Context, m artifact.Manifest) error {
 		return fmt.Errorf("start the run of %s: %w", m.Step, err)
 	}
 	s.run = run
-	params := map[string]string{"seed": fmt.Sprint(m.Seed)}
+	params := map[string]string{"seed": strconv.FormatUint(m.Seed, 10)}
 	flatten(params, "", m.Options)
 	for k, v := range m.Salt {
 		params["version."+k] = v

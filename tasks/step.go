@@ -582,7 +582,7 @@ func (o *Output) Abort() {
 	}
 	o.closed = true
 	o.pipe.CloseWithError(errAborted)
-	<-o.stored
+	_ = <-o.stored // its error is that it was aborted
 	o.step.mu.Lock()
 	defer o.step.mu.Unlock()
 	delete(o.step.open, o)

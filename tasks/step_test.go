@@ -317,18 +317,18 @@ func TestBrokenAtAnyWrite(t *testing.T) {
 		for _, dead := range []bool{false, true} {
 			for n := range int64(6) {
 				env := stepEnv(t)
-				real := env.Store.(*dir.Store)
+				folder := env.Store.(*dir.Store)
 				oldBody := func(ctx context.Context, s *Step) error { return s.WriteFile(ctx, "small.json", []byte("old")) }
 				if redo {
 					mustStep(t, env, stepSpec{Name: "first", Options: testOptions{A: 9}}, Done, oldBody)
 				}
-				before := objects(t, real, "")
-				b := &breaking{Store: real, err: full, dead: dead}
+				before := objects(t, folder, "")
+				b := &breaking{Store: folder, err: full, dead: dead}
 				b.left.Store(n)
 				env.Store = b
 				_, err := runStep(t.Context(), env, firstSpec(), firstBody)
-				env.Store = real
-				o, operr := OpenStep(t.Context(), real, "first")
+				env.Store = folder
+				o, operr := OpenStep(t.Context(), folder, "first")
 				switch {
 				case err == nil:
 					if operr != nil || o.Manifest.ContentDigest() != want.Manifest.ContentDigest() {
@@ -343,7 +343,7 @@ func TestBrokenAtAnyWrite(t *testing.T) {
 				case KindOf(operr) != KindInputMissing:
 					t.Errorf("write %d: a broken first attempt opens: %v", n, operr)
 				}
-				if after := objects(t, real, ""); err != nil && !dead && !slices.Equal(before, after) {
+				if after := objects(t, folder, ""); err != nil && !dead && !slices.Equal(before, after) {
 					t.Errorf("write %d: the failed attempt left %v, before %v", n, after, before)
 				}
 				if err != nil {
@@ -351,14 +351,14 @@ func TestBrokenAtAnyWrite(t *testing.T) {
 				} else {
 					mustStep(t, env, firstSpec(), Cached, never) // and mends links that were not made
 				}
-				o, err = OpenStep(t.Context(), real, "first")
+				o, err = OpenStep(t.Context(), folder, "first")
 				if err != nil || o.Manifest.ContentDigest() != want.Manifest.ContentDigest() {
 					t.Errorf("write %d: the next run made other content: %v", n, err)
 				}
 				for _, name := range o.Names("") {
-					a, aerr := real.Stat(t.Context(), "first/"+name)
+					a, aerr := folder.Stat(t.Context(), "first/"+name)
 					f, _ := o.file(name)
-					b, berr := real.Stat(t.Context(), "first/"+f.Object)
+					b, berr := folder.Stat(t.Context(), "first/"+f.Object)
 					if aerr != nil || berr != nil || a.ETag != b.ETag {
 						t.Errorf("write %d: logical name %s: %v %v", n, name, aerr, berr)
 					}
@@ -418,7 +418,7 @@ func TestTwoOptionsAtOnceIsTryAgain(t *testing.T) {
 	t.Parallel()
 	env := stepEnv(t)
 	_, err := runStep(t.Context(), env, firstSpec(), func(ctx context.Context, s *Step) error {
-		mustStep(t, env, stepSpec{Name: "first", Options: testOptions{A: 2}}, Done, firstBody)
+		mustStep(t, env, stepSpec{Name: "first", Options: testOptions{A: 2}}, Done, firstBody) //nolint:contextcheck // it stands for another process
 		return firstBody(ctx, s)
 	})
 	if KindOf(err) != KindTryAgain || !errors.Is(err, artifact.ErrChanged) {
@@ -429,7 +429,6 @@ func TestTwoOptionsAtOnceIsTryAgain(t *testing.T) {
 // recorder is a tracker that remembers.
 type recorder struct {
 	noRun
-	mu      sync.Mutex
 	specs   []track.Spec
 	ends    []track.Status
 	params  map[string]string

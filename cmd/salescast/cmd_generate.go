@@ -24,7 +24,7 @@ a forecast can be compared with the best possible.`,
 		Example: "  salescast generate -w runs/synthetic --stores 3 --items 5\n  salescast validate -w runs/synthetic",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return a.step(cmd, func(ctx context.Context, env tasks.Env, _ *config) (*tasks.Result, error) {
+			return a.step(cmd.Context(), cmd, func(ctx context.Context, env tasks.Env, _ *config) (*tasks.Result, error) {
 				return tasks.Generate(ctx, env, o)
 			})
 		},

@@ -273,7 +273,8 @@ func list(words []string) string {
 // scalarYAML quotes what is not a plain word.
 func scalarYAML(s string) string {
 	for i, r := range s {
-		if !(r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r == '_' || i > 0 && r >= '0' && r <= '9') {
+		letter := r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r == '_'
+		if digit := r >= '0' && r <= '9'; !letter && (i == 0 || !digit) {
 			return strconv.Quote(s)
 		}
 	}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -48,7 +49,7 @@ func cmdExits(ts *testscript.TestScript, neg bool, args []string) {
 	if err != nil {
 		program = filepath.Join(filepath.SplitList(ts.Getenv("PATH"))[0], args[0])
 	}
-	cmd := exec.Command(program, args[1:]...)
+	cmd := exec.CommandContext(context.Background(), program, args[1:]...) // it is ended by the signals that the script sends
 	var out, errs bytes.Buffer
 	cmd.Stdout, cmd.Stderr, cmd.Dir = &out, &errs, ts.MkAbs(".")
 	names := []string{"PATH", "HOME", "TMPDIR", "SALESCAST_ENGINE_DIR", "SALESCAST_WORKSPACE", "SALESCAST_STDIN_LIFELINE", "NO_COLOR", "GOCOVERDIR"}
@@ -103,7 +104,7 @@ func cmdJSON(ts *testscript.TestScript, neg bool, args []string) {
 	d := json.NewDecoder(strings.NewReader(ts.ReadFile(args[0])))
 	d.UseNumber()
 	ts.Check(d.Decode(&v))
-	for _, k := range strings.Split(args[1], ".") {
+	for k := range strings.SplitSeq(args[1], ".") {
 		switch at := v.(type) {
 		case map[string]any:
 			v = at[k]

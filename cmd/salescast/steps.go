@@ -10,28 +10,28 @@ import (
 
 // stepCommands are the steps in their order.
 func (a *app) stepCommands() []*cobra.Command {
-	return []*cobra.Command{a.generateCommand()}
+	return []*cobra.Command{a.generateCommand(), a.featurizeCommand(), a.evaluateCommand(), a.reportCommand()}
 }
 
 // step runs one step in the workspace of the flags and prints its answer.
-func (a *app) step(cmd *cobra.Command, do func(ctx context.Context, env tasks.Env, c *config) (*tasks.Result, error)) error {
+func (a *app) step(ctx context.Context, cmd *cobra.Command, do func(ctx context.Context, env tasks.Env, c *config) (*tasks.Result, error)) error {
 	c, err := a.loadConfig(cmd)
 	if err != nil {
 		return err
 	}
-	return a.stepIn(cmd, a.global.workspace, c, do)
+	return a.stepIn(ctx, cmd, a.global.workspace, c, do)
 }
 
-func (a *app) stepIn(cmd *cobra.Command, workspace string, c *config, do func(ctx context.Context, env tasks.Env, c *config) (*tasks.Result, error)) error {
+func (a *app) stepIn(ctx context.Context, cmd *cobra.Command, workspace string, c *config, do func(ctx context.Context, env tasks.Env, c *config) (*tasks.Result, error)) error {
 	env, closeEnv, err := a.openEnv(workspace, c)
 	if err != nil {
 		return err
 	}
-	res, err := do(cmd.Context(), env, c)
+	res, err := do(ctx, env, c)
 	// The record is brought to where it lasts, also after a cancelled step.
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(cmd.Context()), patience)
+	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), patience)
 	defer cancel()
-	if cerr := closeEnv(ctx); err == nil {
+	if cerr := closeEnv(last); err == nil {
 		err = cerr
 	} else if cerr != nil {
 		a.log.Warn().Err(cerr).Msg("the record of the run may be incomplete")

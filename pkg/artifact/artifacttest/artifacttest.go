@@ -9,6 +9,7 @@ import (
 	"io"
 	"io/fs"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -207,10 +208,10 @@ func create(t *testing.T, s artifact.Store) {
 		t.Errorf("the second Create changed the content to %q", got)
 	}
 	won := race(t, func(i int) error {
-		_, err := s.Create(t.Context(), "contended", strings.NewReader(fmt.Sprint(i)))
+		_, err := s.Create(t.Context(), "contended", strings.NewReader(strconv.Itoa(i)))
 		return err
 	}, fs.ErrExist)
-	if got := content(t, s, "contended"); got != fmt.Sprint(won) {
+	if got := content(t, s, "contended"); got != strconv.Itoa(won) {
 		t.Errorf("content %q, but Create number %d succeeded", got, won)
 	}
 }
@@ -311,7 +312,10 @@ func list(t *testing.T, s artifact.Store) {
 			t.Errorf("List says %+v, Stat %+v, %v, %v", i, st, err, serr)
 		}
 	}
-	for range s.List(t.Context(), "") {
+	for _, err := range s.List(t.Context(), "") {
+		if err != nil {
+			t.Error(err)
+		}
 		break // stopping early is allowed
 	}
 	for _, err := range s.List(t.Context(), "../x") {

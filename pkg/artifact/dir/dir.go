@@ -151,7 +151,7 @@ func (s *Store) Create(ctx context.Context, name string, r io.Reader) (artifact.
 		}
 		return s.locked(func() error {
 			if _, err := os.Lstat(dst); !errors.Is(err, fs.ErrNotExist) {
-				return cmp.Or(err, error(fs.ErrExist))
+				return cmp.Or(err, fs.ErrExist)
 			}
 			return os.Rename(tmp, dst)
 		})
@@ -220,10 +220,11 @@ func (s *Store) Delete(ctx context.Context, name string) error {
 		return err
 	}
 	err = s.locked(func() error {
-		if fi, err := os.Lstat(p); err != nil || fi.IsDir() {
-			return err
+		fi, err := os.Lstat(p)
+		if err == nil && !fi.IsDir() { // a folder is no object
+			err = os.Remove(p)
 		}
-		return os.Remove(p)
+		return err
 	})
 	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR) {
 		return nil
@@ -231,10 +232,9 @@ func (s *Store) Delete(ctx context.Context, name string) error {
 	if err != nil {
 		return failure("delete", name, err)
 	}
-	for d := path.Dir(name); d != "."; d = path.Dir(d) {
-		if os.Remove(s.URL(d)) != nil { // not empty
-			break
-		}
+	empty := true
+	for d := path.Dir(name); d != "." && empty; d = path.Dir(d) {
+		empty = os.Remove(s.URL(d)) == nil
 	}
 	return nil
 }
@@ -394,7 +394,7 @@ func linkUnsupported(err error) bool {
 func info(name string, fi fs.FileInfo) artifact.Info {
 	tag := strconv.FormatInt(fi.ModTime().UnixNano(), 36) + "-" + strconv.FormatInt(fi.Size(), 36)
 	if st, ok := fi.Sys().(*syscall.Stat_t); ok {
-		tag += "-" + strconv.FormatUint(uint64(st.Ino), 36)
+		tag += "-" + strconv.FormatUint(st.Ino, 36)
 	}
 	return artifact.Info{Name: name, Size: fi.Size(), Modified: fi.ModTime().Round(time.Microsecond), ETag: tag}
 }

@@ -1,0 +1,58 @@
+package main
+
+import (
+	"path/filepath"
+
+	"salescast/tasks"
+)
+
+// The options of the steps are what the configuration says, in the steps' words.
+
+func (c *config) validateOptions(force bool) tasks.ValidateOptions {
+	data := c.Data
+	if data.Source == "" && len(data.Keys) == 0 {
+		data = tasks.GeneratedData() // nothing is said of data: it is the workspace's own
+	}
+	return tasks.ValidateOptions{Data: data, MaxQuarantined: c.Validate.MaxQuarantined, Horizon: c.Forecast.Horizon, Seed: c.Seed, Force: force}
+}
+
+func (c *config) country() string {
+	if c.Data.Source == "" && len(c.Data.Keys) == 0 {
+		return tasks.GeneratedData().Country
+	}
+	return c.Data.Country
+}
+
+func (c *config) featurizeOptions(force bool) tasks.FeaturizeOptions {
+	return tasks.FeaturizeOptions{Horizon: c.Forecast.Horizon, Country: c.country(), Families: c.Features.Families, Force: force}
+}
+
+func (c *config) trainOptions(model string, force bool) tasks.TrainOptions {
+	return tasks.TrainOptions{
+		Model: model, Horizon: c.Forecast.Horizon, Backtest: c.Backtest, Country: c.country(), NonNegative: c.Forecast.NonNegative,
+		Seed: c.Seed, Params: c.Params[model], Force: force,
+	}
+}
+
+func (c *config) ensembleOptions(force bool) tasks.EnsembleOptions {
+	return tasks.EnsembleOptions{
+		Models: c.Models, Horizon: c.Forecast.Horizon, Backtest: c.Backtest, Quantiles: c.Forecast.Quantiles,
+		NonNegative: c.Forecast.NonNegative, Seed: c.Seed, Force: force,
+	}
+}
+
+func (c *config) evaluateOptions(force bool) tasks.EvaluateOptions {
+	return tasks.EvaluateOptions{Models: c.Models, Horizon: c.Forecast.Horizon, Charts: true, Force: force}
+}
+
+func (c *config) forecastOptions(force bool) tasks.ForecastOptions {
+	return tasks.ForecastOptions{Horizon: c.Forecast.Horizon, Quantiles: c.Forecast.Quantiles, Force: force}
+}
+
+func (c *config) reportOptions(force bool) tasks.ReportOptions {
+	title := c.Report.Title
+	if title == "" && c.folder != "" && c.folder != "." {
+		title = "Sales forecast: " + filepath.Base(c.folder)
+	}
+	return tasks.ReportOptions{Title: title, Force: force}
+}
