@@ -118,6 +118,15 @@ type journal struct {
 	f     *os.File
 	chain chain
 	off   int64
+	// written counts the lines of the log that are from here.
+	written int64
+}
+
+// end is the size of the log as far as it is known here.
+func (j *journal) end() int64 {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.off
 }
 
 // update locks the log, catches up with what others wrote, asks for entries, and appends them all or none. With durable they are on
@@ -161,7 +170,7 @@ func (j *journal) lock(ctx context.Context) error {
 			if err != nil {
 				return full(err)
 			}
-			j.f, j.chain, j.off = f, chain{}, 0
+			j.f, j.chain, j.off, j.written = f, chain{}, 0, 0
 			j.reset()
 		}
 		if err := waitLock(ctx, j.f); err != nil {
@@ -233,7 +242,7 @@ func (j *journal) append(entries []entry) error {
 		j.space.give(int64(buf.Len()))
 		return errors.Join(full(err), j.f.Truncate(j.off))
 	}
-	j.chain, j.off = c, j.off+int64(buf.Len())
+	j.chain, j.off, j.written = c, j.off+int64(buf.Len()), j.written+int64(len(lines))
 	for _, l := range lines {
 		if err := j.apply(l); err != nil {
 			return err

@@ -126,14 +126,20 @@ func (r *run) Dataset(ctx context.Context, d track.Dataset) error {
 }
 
 func (r *run) Artifact(ctx context.Context, name string, src io.Reader, size int64) error {
+	_, err := r.artifact(ctx, name, src, size)
+	return err
+}
+
+func (r *run) artifact(ctx context.Context, name string, src io.Reader, size int64) (kept artifactBody, err error) {
 	what := fmt.Sprintf("artifact %q", name)
 	if err := track.ValidateArtifact(name, size); err != nil {
-		return r.fail(what, err)
+		return kept, r.fail(what, err)
 	}
 	file, sum, err := r.spool.receive(ctx, src, size)
 	if err != nil {
-		return r.fail(what, err)
+		return kept, r.fail(what, err)
 	}
+	kept = artifactBody{Name: name, Size: size, SHA256: sum}
 	dir := filepath.Join(r.spool.runDir(r.spec.Key), "files")
 	err = r.record(ctx, true, func() ([]entry, error) {
 		// Under the lock, so that a replay that takes the finished run away never takes this file with it.
@@ -143,15 +149,22 @@ func (r *run) Artifact(ctx context.Context, name string, src io.Reader, size int
 		if err := os.Rename(file, filepath.Join(dir, sum)); err != nil {
 			return nil, full(err)
 		}
-		return []entry{{opArtifact, artifactBody{Name: name, Size: size, SHA256: sum}}}, syncDir(dir)
+		return []entry{{opArtifact, kept}}, syncDir(dir)
 	})
 	if err != nil {
 		if os.Remove(file) == nil {
 			r.spool.space.give(size)
 		}
-		return r.fail(what, err)
+		return kept, r.fail(what, err)
 	}
-	return nil
+	return kept, nil
+}
+
+// whole says whether every line of the log was written through this run, so that passing each on has passed on all.
+func (r *run) whole() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.log.chain.seq == r.log.written
 }
 
 func (r *run) Model(ctx context.Context, m track.LoggedModel) error {
