@@ -1,11 +1,13 @@
 package tasks
 
 import (
+	"context"
 	"time"
 
 	"github.com/rs/zerolog"
 
 	"salescast/pkg/artifact"
+	"salescast/pkg/columnar"
 	"salescast/pkg/regress"
 	"salescast/pkg/track"
 )
@@ -17,6 +19,8 @@ type Env struct {
 	// Tracker records runs; nil records nothing.
 	Tracker  track.Tracker
 	Registry track.Registry
+	// Sources lists the files of a source outside the workspace; nil reads this machine's, [columnar.LocalFiles].
+	Sources func(ctx context.Context, source string) ([]columnar.File, error)
 	// Learners makes the regression engines by name, and opens what they saved.
 	Learners Learners
 	Log      zerolog.Logger

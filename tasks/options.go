@@ -36,11 +36,15 @@ type GenerateOptions struct {
 // ValidateOptions hold the data contract.
 type ValidateOptions struct {
 	Data DataOptions `json:"data"`
-	// MaxQuarantined is the share of rows that may be set aside before the step fails.
+	// MaxQuarantined is the share of rows that may be set aside before the step fails; 0 lets none pass.
 	MaxQuarantined float64 `json:"max_quarantined"`
-	Horizon        int     `json:"horizon"`
-	Seed           uint64  `json:"seed"`
-	Force          bool    `json:"-"`
+	// Expected lists the allowed values of key and static columns; a column that is not named may hold anything.
+	Expected map[string][]string `json:"expected,omitempty"`
+	// Severity changes what rules mean, by name: info, warning or error. Errors fail the step.
+	Severity map[string]string `json:"severity,omitempty"`
+	Horizon  int               `json:"horizon"`
+	Seed     uint64            `json:"seed"`
+	Force    bool              `json:"-"`
 }
 
 // FeaturizeOptions say which features are materialised.

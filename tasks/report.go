@@ -92,7 +92,7 @@ func (s *Step) page(ctx context.Context, o ReportOptions, models []string) (*rep
 	if page.Title == "" {
 		page.Title = "Forecast of " + schema.Target
 	}
-	if page.Data, err = quality(ctx, validated); err != nil {
+	if page.Data, err = qualityOf(ctx, validated); err != nil {
 		return nil, err
 	}
 	if page.Importance, err = importances(ctx, s, models); err != nil {
@@ -191,8 +191,8 @@ func said(v any) string {
 	return fmt.Sprint(v)
 }
 
-// quality reads what validate found.
-func quality(ctx context.Context, in *Opened) (report.Quality, error) {
+// qualityOf reads what validate found.
+func qualityOf(ctx context.Context, in *Opened) (report.Quality, error) {
 	b, err := in.ReadFile(ctx, "report.json", maxSmall)
 	if err != nil {
 		return report.Quality{}, err

@@ -129,3 +129,15 @@ func floorDiv(a, b int) int {
 	}
 	return q
 }
+
+// Floor returns the step that holds d: the last one that begins on it or before.
+func (f Frequency) Floor(d Day) Step {
+	switch f.Unit {
+	case Weekly:
+		return Step(floorDiv(int(d)+3-f.Anchor, 7))
+	case Monthly:
+		y, m, _ := d.Date()
+		return Step((y-1970)*12 + int(m) - 1)
+	}
+	return Step(d)
+}

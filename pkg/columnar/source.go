@@ -214,3 +214,9 @@ func isTable(p string) bool {
 	}
 	return false
 }
+
+// InPath says whether a file's path gives a value to a column, as in year=2025.
+func InPath(path, column string) bool {
+	_, ok := partition(path, column)
+	return ok
+}

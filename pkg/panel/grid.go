@@ -29,20 +29,9 @@ type grid struct {
 func newGrid(b *Builder, f calendar.Frequency, levels [][]string, places [][]int32) *grid {
 	g := &grid{b: b, f: f, levels: levels, places: places, stride: 1 + len(b.schema.Covariates)}
 	g.static, g.splace = usedLevels(b.static, b.attributes, len(b.series))
-	g.end = g.lastStep(b.lastSale)
+	g.end = f.Floor(b.lastSale)
 	g.reset()
 	return g
-}
-
-// lastStep returns the step that holds a day: the last one that begins on it or before.
-func (g *grid) lastStep(d calendar.Day) calendar.Step {
-	for range 31 {
-		if s, ok := g.f.Step(d); ok {
-			return s
-		}
-		d--
-	}
-	return 0
 }
 
 func (g *grid) reset() {

@@ -62,10 +62,10 @@ type Finding struct {
 	// Count is of rows, or of series for rules about series.
 	Count int64 `json:"count"`
 	// Message is a sentence for the person who owns the data; Cure says what to do.
-	Message string `json:"message"`
+	Message string `json:"sentence"`
 	Cure    string `json:"cure"`
 	// First are the first places, at most MaxPlaces.
-	First []Place `json:"first"`
+	First []Place `json:"examples"`
 	// Rejects is true for a rule whose rows are set aside.
 	Rejects bool `json:"rejects"`
 }
@@ -119,8 +119,8 @@ type rule struct {
 // The catalogue, in the order of reports.
 var catalogue = []rule{
 	{"unreadable", Error, false, "the source cannot be read", "mend the file and validate again"},
-	{"missing_column", Error, false, "a column of the contract is not in the source", "name the columns under data in salescast.yaml as they stand in the header"},
 	{"unknown_column", Error, false, "%d columns have no role", "name each under data.known_future, data.past_only, data.static or data.ignore"},
+	{"missing_column", Error, false, "a column of the contract is not in the source", "name the columns under data in salescast.yaml as they stand in the header"},
 	{"file_columns", Error, false, "%d files have other columns than the first", "give all files of a source the same header"},
 	{"frequency", Error, false, "the dates lie on no grid", "set data.frequency to what the dates are, and keep one frequency in one source"},
 	{"no_sales", Error, false, "no row has a sale", "check data.target and the rows of the source"},
