@@ -150,7 +150,7 @@ var catalogue = []rule{
 	{"missing_plan", Warning, false, "%d series have known-future values that end before the horizon; a forecast will need them", "add rows with the plan, dates after the last sale and the sale empty"},
 	{"gaps", Info, false, "%d absent or empty rows inside series were filled by the missing policy", "nothing, if data.missing says what an absent row means"},
 	{"before_first_sale", Info, false, "%d rows precede the first sale of their series and are left out", "nothing"},
-	{"outlier", Info, false, "%d sales lie far from what is usual in their series on that weekday", "look at the first of them; real peaks are best explained by a known-future column"},
+	{"outlier", Info, false, "%d sales lie far from what is usual in their series", "look at the first of them; real peaks are best explained by a known-future column"},
 	{"unusual_rows", Info, false, "%d rows of a sample are unusual as a combination of sale and covariates", "look at the first of them"},
 }
 
