@@ -62,7 +62,7 @@ func (f Forecaster) fit(ctx context.Context, p *panel.Panel, origin calendar.Ste
 		return nil, err
 	}
 	train := newSource(st, scales, p, origin, f.Spec, kind, rows)
-	m = &Model{spec: f.Spec, kind: kind, plan: plan}
+	m = &Model{spec: f.Spec, kind: kind, plan: plan, rows: len(rows.rows)}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, m.Close())
@@ -70,7 +70,11 @@ func (f Forecaster) fit(ctx context.Context, p *panel.Panel, origin calendar.Ste
 	}()
 	z := sizeOf(observed(p, origin))
 	for k := range z.bag {
-		learner, err := f.Learners(f.Engine, f.parameters(z, f.Seed+uint64(k)))
+		params := f.parameters(z, f.Seed+uint64(k))
+		if k == 0 {
+			m.parameters = params
+		}
+		learner, err := f.Learners(f.Engine, params)
 		if err != nil {
 			return m, err
 		}

@@ -20,6 +20,9 @@ type Model struct {
 	kind    feature.ScaleKind
 	plan    *feature.Plan
 	engines []regress.Model
+	// rows and parameters are those of the fit; a restored model does not know them.
+	rows       int
+	parameters map[string]string
 }
 
 // Restore puts a model together from its parts, which it owns from then on.
@@ -36,6 +39,12 @@ func Restore(spec Spec, plan *feature.Plan, engines []regress.Model) (*Model, er
 
 // Spec returns the declaration that was fitted.
 func (m *Model) Spec() Spec { return m.spec }
+
+// Rows returns the number of training rows, and Parameters what the first engine was given; a restored model knows neither.
+func (m *Model) Rows() int { return m.rows }
+
+// Parameters returns what the first engine was given, in its own names.
+func (m *Model) Parameters() map[string]string { return m.parameters }
 
 // Plan returns the features.
 func (m *Model) Plan() *feature.Plan { return m.plan }

@@ -199,9 +199,6 @@ type completeModel struct {
 	group groupModel
 }
 
-// Unwrap returns the model that was completed.
-func (m completeModel) Unwrap() forecast.Model { return m.Model }
-
 func (m completeModel) Forecast(ctx context.Context, r forecast.Request) (*forecast.Prediction, error) {
 	out, err := m.Model.Forecast(ctx, r)
 	if err != nil {

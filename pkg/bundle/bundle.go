@@ -1,0 +1,376 @@
+package bundle
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"path"
+	"slices"
+
+	"salescast/pkg/calendar"
+	"salescast/pkg/conformal"
+	"salescast/pkg/feature"
+	"salescast/pkg/forecast"
+	"salescast/pkg/forecast/ensemble"
+	"salescast/pkg/forecast/global"
+	"salescast/pkg/forecast/member"
+	"salescast/pkg/panel"
+	"salescast/pkg/regress"
+)
+
+// The schemas of the files.
+const (
+	Schema       = "salescast.bundle/v1"
+	MemberSchema = "salescast.member/v1"
+)
+
+// The names of the files.
+const (
+	Name            = "bundle.json"
+	CalibrationName = "calibration.json"
+	HistoryName     = "history.parquet"
+	memberName      = "member.json"
+	planName        = "plan.json"
+	membersFolder   = "members"
+)
+
+const (
+	maxJSON  = 64 << 20
+	maxModel = 256 << 20
+)
+
+// Writer is where files go; a name is written once.
+type Writer interface {
+	WriteFile(ctx context.Context, name string, b []byte) error
+}
+
+// Reader is where files come from; a file larger than limit is an error.
+type Reader interface {
+	ReadFile(ctx context.Context, name string, limit int64) ([]byte, error)
+}
+
+// Loaders answers how a saved model of a format is opened.
+type Loaders func(format string) (regress.Open, error)
+
+// File is a file of the bundle; names are relative to the bundle's folder.
+type File struct {
+	Name   string `json:"name"`
+	SHA256 string `json:"sha256"`
+	Size   int64  `json:"size"`
+}
+
+// Manifest is bundle.json.
+type Manifest struct {
+	Schema string `json:"schema"`
+	// Time and Target are the names of the columns of dates and of sales.
+	Time      string             `json:"time"`
+	Target    string             `json:"target"`
+	Frequency calendar.Frequency `json:"frequency"`
+	// Horizon is the longest that can be forecast, Origin the last day that was learned from.
+	Horizon     int          `json:"horizon"`
+	Origin      calendar.Day `json:"origin"`
+	Levels      []float64    `json:"quantiles"`
+	NonNegative bool         `json:"non_negative"`
+	Members     []Share      `json:"members"`
+	Files       []File       `json:"files"`
+}
+
+// Share is a member and its weight.
+type Share struct {
+	Name   string  `json:"name"`
+	Weight float64 `json:"weight"`
+}
+
+// memberFile is member.json.
+type memberFile struct {
+	Schema      string       `json:"schema"`
+	Name        string       `json:"name"`
+	Kind        member.Kind  `json:"kind"`
+	NonNegative bool         `json:"non_negative"`
+	Trees       *global.Spec `json:"trees,omitempty"`
+	Models      []modelFile  `json:"models,omitempty"`
+}
+
+type modelFile struct {
+	File   string `json:"file"`
+	Format string `json:"format"`
+}
+
+// calibrationFile is calibration.json.
+type calibrationFile struct {
+	// Series are the key values of each series, in the order of the calibration's.
+	Series [][]string `json:"series"`
+	*conformal.Calibration
+}
+
+// WriteMember writes a fitted member into folder, "" for none.
+func WriteMember(ctx context.Context, w Writer, folder, name string, m *member.Model, nonNegative bool) error {
+	f := memberFile{Schema: MemberSchema, Name: name, Kind: m.Kind, NonNegative: nonNegative}
+	if m.Kind == member.Trees {
+		spec := m.Trees.Spec()
+		f.Trees = &spec
+		for k, e := range m.Trees.Engines() {
+			file := modelFile{File: fmt.Sprintf("model-%d%s", k+1, path.Ext(e.Format())), Format: e.Format()}
+			var b bytes.Buffer
+			if err := e.Save(&b); err != nil {
+				return fmt.Errorf("write member %s: %w", name, err)
+			}
+			if err := w.WriteFile(ctx, path.Join(folder, file.File), b.Bytes()); err != nil {
+				return err
+			}
+			f.Models = append(f.Models, file)
+		}
+		if err := writeJSON(ctx, w, path.Join(folder, planName), m.Trees.Plan()); err != nil {
+			return err
+		}
+	}
+	return writeJSON(ctx, w, path.Join(folder, memberName), f)
+}
+
+func writeJSON(ctx context.Context, w Writer, name string, v any) error {
+	b, err := json.MarshalIndent(v, "", "  ")
+	if err != nil {
+		return fmt.Errorf("encode %s: %w", name, err)
+	}
+	return w.WriteFile(ctx, name, append(b, '\n'))
+}
+
+// OpenMember opens what WriteMember wrote.
+func OpenMember(ctx context.Context, r Reader, folder string, loaders Loaders) (m *member.Model, err error) {
+	var f memberFile
+	if err := readJSON(ctx, r, path.Join(folder, memberName), &f); err != nil {
+		return nil, err
+	}
+	if f.Schema != MemberSchema {
+		return nil, fmt.Errorf("open member %s: its schema is %q, this version reads %s", folder, f.Schema, MemberSchema)
+	}
+	if f.Kind != member.Trees {
+		return member.Native(ctx, f.Kind, f.NonNegative)
+	}
+	if f.Trees == nil {
+		return nil, fmt.Errorf("open member %s: it says nothing of its trees", f.Name)
+	}
+	b, err := r.ReadFile(ctx, path.Join(folder, planName), maxJSON)
+	if err != nil {
+		return nil, err
+	}
+	plan, err := feature.ParsePlan(b)
+	if err != nil {
+		return nil, fmt.Errorf("open member %s: %w", f.Name, err)
+	}
+	var engines []regress.Model
+	defer func() {
+		if err != nil {
+			for _, e := range engines {
+				err = errors.Join(err, e.Close())
+			}
+		}
+	}()
+	for _, file := range f.Models {
+		e, err := openModel(ctx, r, folder, file, loaders)
+		if err != nil {
+			return nil, fmt.Errorf("open member %s: %w", f.Name, err)
+		}
+		engines = append(engines, e)
+	}
+	g, err := global.Restore(*f.Trees, plan, engines)
+	if err != nil {
+		return nil, err
+	}
+	return member.FromTrees(g), nil
+}
+
+func openModel(ctx context.Context, r Reader, folder string, f modelFile, loaders Loaders) (regress.Model, error) {
+	if path.Base(f.File) != f.File {
+		return nil, fmt.Errorf("the model file %q is not a plain name", f.File)
+	}
+	load, err := loaders(f.Format)
+	if err != nil {
+		return nil, err
+	}
+	b, err := r.ReadFile(ctx, path.Join(folder, f.File), maxModel)
+	if err != nil {
+		return nil, err
+	}
+	return load(bytes.NewReader(b))
+}
+
+func readJSON(ctx context.Context, r Reader, name string, v any) error {
+	b, err := r.ReadFile(ctx, name, maxJSON)
+	if err != nil {
+		return err
+	}
+	if err := json.Unmarshal(b, v); err != nil {
+		return fmt.Errorf("read %s: %w", name, err)
+	}
+	return nil
+}
+
+// copyMember copies the files of a member from one folder to another.
+func copyMember(ctx context.Context, r Reader, from string, w Writer, to string) error {
+	var f memberFile
+	if err := readJSON(ctx, r, path.Join(from, memberName), &f); err != nil {
+		return err
+	}
+	names := []string{memberName}
+	if f.Kind == member.Trees {
+		names = append(names, planName)
+	}
+	for _, m := range f.Models {
+		if path.Base(m.File) != m.File {
+			return fmt.Errorf("copy member %s: the model file %q is not a plain name", f.Name, m.File)
+		}
+		names = append(names, m.File)
+	}
+	for _, n := range names {
+		b, err := r.ReadFile(ctx, path.Join(from, n), maxModel)
+		if err != nil {
+			return err
+		}
+		if err := w.WriteFile(ctx, path.Join(to, n), b); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Source is where a fitted member lies.
+type Source struct {
+	Reader Reader
+	Folder string
+}
+
+// Write writes a bundle of fitted members that were written by WriteMember. calibration may be nil. Of m, Members and Files are filled in.
+func Write(ctx context.Context, w Writer, m Manifest, p *panel.Panel, f *ensemble.Fitted, sources map[string]Source) error {
+	d := &digesting{Writer: w}
+	m.Schema, m.Frequency = Schema, p.Frequency
+	for _, share := range f.Weights {
+		if share.Weight == 0 {
+			continue
+		}
+		from, ok := sources[share.Member]
+		if !ok {
+			return fmt.Errorf("write bundle: member %s was not fitted", share.Member)
+		}
+		if err := copyMember(ctx, from.Reader, from.Folder, d, path.Join(membersFolder, share.Member)); err != nil {
+			return fmt.Errorf("write bundle: %w", err)
+		}
+		m.Members = append(m.Members, Share{Name: share.Member, Weight: share.Weight})
+	}
+	if f.Calibration != nil {
+		c := calibrationFile{Calibration: f.Calibration}
+		for s := range p.Series() {
+			c.Series = append(c.Series, p.ID(s))
+		}
+		if err := writeJSON(ctx, d, CalibrationName, c); err != nil {
+			return err
+		}
+	}
+	history, err := encodeHistory(p, m, f.Origin)
+	if err != nil {
+		return err
+	}
+	if err := d.WriteFile(ctx, HistoryName, history); err != nil {
+		return err
+	}
+	m.Files = d.files
+	return writeJSON(ctx, w, Name, m)
+}
+
+// digesting remembers what it wrote.
+type digesting struct {
+	Writer
+	files []File
+}
+
+func (d *digesting) WriteFile(ctx context.Context, name string, b []byte) error {
+	sum := sha256.Sum256(b)
+	d.files = append(d.files, File{Name: name, SHA256: hex.EncodeToString(sum[:]), Size: int64(len(b))})
+	return d.Writer.WriteFile(ctx, name, b)
+}
+
+// Bundle is an opened bundle; it is a [forecast.Model].
+type Bundle struct {
+	Manifest Manifest
+	*ensemble.Model
+	reader Reader
+	plan   bool
+}
+
+var _ forecast.Model = (*Bundle)(nil)
+
+// Open opens a bundle. Every file is checked against the digest in bundle.json.
+func Open(ctx context.Context, r Reader, loaders Loaders) (b *Bundle, err error) {
+	out := &Bundle{}
+	if err := readJSON(ctx, r, Name, &out.Manifest); err != nil {
+		return nil, err
+	}
+	m := &out.Manifest
+	if m.Schema != Schema {
+		return nil, fmt.Errorf("open bundle: its schema is %q, this version reads %s", m.Schema, Schema)
+	}
+	out.reader = verifying{r, m.Files}
+	var c calibrationFile
+	if slices.ContainsFunc(m.Files, func(f File) bool { return f.Name == CalibrationName }) {
+		if err := readJSON(ctx, out.reader, CalibrationName, &c); err != nil {
+			return nil, err
+		}
+	}
+	var members []ensemble.Member
+	defer func() {
+		if err != nil {
+			for _, o := range members {
+				err = errors.Join(err, o.Model.Close())
+			}
+		}
+	}()
+	for _, share := range m.Members {
+		o, err := OpenMember(ctx, out.reader, path.Join(membersFolder, share.Name), loaders)
+		if err != nil {
+			return nil, fmt.Errorf("open bundle: %w", err)
+		}
+		out.plan = out.plan || o.Kind == member.Trees
+		members = append(members, ensemble.Member{Weight: ensemble.Weight{Member: share.Name, Weight: share.Weight}, Model: o})
+	}
+	if len(members) == 0 {
+		return nil, errors.New("open bundle: it has no members")
+	}
+	out.Model = ensemble.New(members, c.Calibration, c.Series, m.NonNegative)
+	return out, nil
+}
+
+// Forecast implements [forecast.Model]. It answers a *[forecast.MissingPlanError] where members use known-future covariates and
+// the request's panel lacks them before the horizon.
+func (b *Bundle) Forecast(ctx context.Context, r forecast.Request) (*forecast.Prediction, error) {
+	if b.plan {
+		if err := forecast.CheckPlan(r.Panel, r.Origin, r.Horizon); err != nil {
+			return nil, err
+		}
+	}
+	return b.Model.Forecast(ctx, r)
+}
+
+// verifying checks the digest of every file that it reads.
+type verifying struct {
+	Reader
+	files []File
+}
+
+func (v verifying) ReadFile(ctx context.Context, name string, limit int64) ([]byte, error) {
+	i := slices.IndexFunc(v.files, func(f File) bool { return f.Name == name })
+	if i < 0 {
+		return nil, fmt.Errorf("read %s: it is no file of the bundle", name)
+	}
+	b, err := v.Reader.ReadFile(ctx, name, limit)
+	if err != nil {
+		return nil, err
+	}
+	if sum := sha256.Sum256(b); hex.EncodeToString(sum[:]) != v.files[i].SHA256 {
+		return nil, fmt.Errorf("read %s: its SHA-256 is not the one in %s; write the bundle again", name, Name)
+	}
+	return b, nil
+}

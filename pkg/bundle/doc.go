@@ -1,0 +1,15 @@
+// Package bundle writes a fitted ensemble as files and opens it again.
+//
+// A bundle is a folder of these files, of which bundle.json names the others and gives their SHA-256:
+//
+//	bundle.json        what is forecast and how: schema, frequency, horizon, origin, quantile levels, members with their weights
+//	weights.json       how the weights came about (written by the ensemble step, not read here)
+//	calibration.json   quantiles: the ids of the series and a conformal.Calibration; absent where there was too little history
+//	members/NAME/member.json   what the member is: its kind, and for trees their global.Spec and the files of their models
+//	members/NAME/plan.json     the features of trees: a feature.Plan
+//	members/NAME/model-1.ubj   trees in the engine's own format, one file per seed: XGBoost's .ubj, LightGBM's .txt
+//	history.parquet    the last four years of the panel it was fitted on, with the plan: a forecast needs nothing else
+//
+// Members without weight are left out. A forecast asks for a panel; [Bundle.History] is that panel where no fresher one is at hand. Of
+// series longer than four years it holds the last four, so that features over the whole history then are over four years.
+package bundle

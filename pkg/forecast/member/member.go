@@ -1,0 +1,203 @@
+package member
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"salescast/pkg/backtest"
+	"salescast/pkg/calendar"
+	"salescast/pkg/forecast"
+	"salescast/pkg/forecast/global"
+	"salescast/pkg/forecast/seasonal"
+	"salescast/pkg/panel"
+)
+
+// Kind is a family of forecasters.
+type Kind string
+
+// The kinds. All but Trees look at nothing but a series' own sales.
+const (
+	Trees           Kind = "trees"
+	Smoothing       Kind = "smoothing"
+	SmoothingYearly Kind = "smoothing_yearly"
+	SeasonalNaive   Kind = "seasonal_naive"
+)
+
+// Spec declares a member.
+type Spec struct {
+	Name  string
+	Kind  Kind
+	About string
+	// Trees is set for the kind Trees.
+	Trees global.Spec
+}
+
+// Statistical says that the member knows nothing of covariates.
+func (s Spec) Statistical() bool { return s.Kind != Trees }
+
+// Baseline is the member that every other must beat; it has no weight unless it is asked for.
+const Baseline = "seasonal_naive"
+
+// All returns every member.
+func All() []Spec {
+	return []Spec{
+		{"lightgbm", Trees, "LightGBM on all series, any step ahead at once", global.Spec{Engine: "lightgbm", Strategy: global.Direct, Target: global.Ratio, Scale: "recent"}},
+		{"xgboost", Trees, "XGBoost on all series, any step ahead at once", global.Spec{Engine: "xgboost", Strategy: global.Direct, Target: global.Ratio, Scale: "year"}},
+		{"lightgbm_recursive", Trees, "LightGBM on all series, step by step", global.Spec{Engine: "lightgbm", Strategy: global.Recursive, Target: global.Ratio, Scale: "year"}},
+		{"xgboost_recursive", Trees, "XGBoost on all series, step by step", global.Spec{Engine: "xgboost", Strategy: global.Recursive, Target: global.Ratio, Scale: "recent"}},
+		{"lightgbm_log", Trees, "LightGBM on the logarithm of large sales", global.Spec{Engine: "lightgbm", Strategy: global.Direct, Target: global.Log, Scale: "exp"}},
+		{"smoothing", Smoothing, "exponential smoothing with a weekday profile", global.Spec{}},
+		{"smoothing_yearly", SmoothingYearly, "exponential smoothing with weekday and yearly profiles", global.Spec{}},
+		{Baseline, SeasonalNaive, "the last sale of the same season", global.Spec{}},
+	}
+}
+
+// Names returns the names of all members.
+func Names() []string {
+	var out []string
+	for _, s := range All() {
+		out = append(out, s.Name)
+	}
+	return out
+}
+
+// Named returns the member of a name.
+func Named(name string) (Spec, error) {
+	all := All()
+	i := slices.IndexFunc(all, func(s Spec) bool { return s.Name == name })
+	if i < 0 {
+		return Spec{}, fmt.Errorf("there is no model %q; the models are %v", name, Names())
+	}
+	return all[i], nil
+}
+
+const (
+	// logZeros and logMean say when logarithms suit: next to no zeros, and large counts.
+	logZeros, logMean = 0.02, 30
+	// yearlyBases is the history beyond a year, in multiples of the shortest that is forecast, that the yearly profile needs.
+	yearlyBases = 2
+)
+
+// Defaults returns the members that suit a panel, from what is known at the first test origin: trees of both engines and smoothing; the
+// yearly profile where most series are longer than a year; logarithms where sales are large and hardly ever 0.
+func Defaults(p *panel.Panel, s backtest.Schedule) []string {
+	origin := s.End
+	if len(s.Test) > 0 {
+		origin = s.Test[0]
+	}
+	oldest := origin
+	if len(s.Validation) > 0 {
+		oldest = s.Validation[0]
+	}
+	out := []string{"lightgbm", "xgboost", "smoothing"}
+	var zeros, rows int
+	var means []float64
+	lengths := make([]int, 0, p.Series())
+	for i := range p.Series() {
+		lengths = append(lengths, int(oldest-p.Start[i])+1)
+		lo, hi := p.Span(i)
+		sum, n := 0.0, 0
+		for r := lo; r < min(hi, lo+int(origin-p.Start[i])+1); r++ {
+			if p.Observed[r] {
+				n++
+				sum += float64(p.Target[r])
+				if p.Target[r] == 0 {
+					zeros++
+				}
+			}
+		}
+		rows += n
+		if n > 0 {
+			means = append(means, sum/float64(n))
+		}
+	}
+	slices.Sort(lengths)
+	slices.Sort(means)
+	if len(lengths) > 0 && lengths[len(lengths)/2] >= p.Frequency.Year()+yearlyBases*seasonal.MinHistory(p.Frequency) {
+		out = append(out, "smoothing_yearly")
+	}
+	if rows > 0 && float64(zeros) < logZeros*float64(rows) && means[len(means)/2] >= logMean {
+		out = append(out, "lightgbm_log")
+	}
+	return out
+}
+
+// Settings are what a member is fitted with.
+type Settings struct {
+	Horizon int
+	// Rows is the most training rows of trees.
+	Rows        int
+	Seed        uint64
+	Country     string
+	NonNegative bool
+	// Params override the engine's parameters of trees.
+	Params   map[string]string
+	Learners global.Learners
+}
+
+// FinalRows and ValidationRows are training rows of trees: for forecasts that are shown, and for those that weights are learned from.
+const (
+	FinalRows      = 40_000
+	ValidationRows = 25_000
+)
+
+// Forecaster returns the member as a forecaster whose models are *[Model]. Where the history is too short for trees it is smoothing.
+func (s Spec) Forecaster(set Settings) forecast.Forecaster { return fitter{s, set} }
+
+type fitter struct {
+	spec Spec
+	set  Settings
+}
+
+// Model is a fitted member. Series without enough history are forecast like their kin.
+type Model struct {
+	forecast.Model
+	// Kind is what was fitted: Smoothing also where the history was too short for trees.
+	Kind Kind
+	// Trees is set for the kind Trees; closing the Model closes it.
+	Trees *global.Model
+}
+
+// Fit implements [forecast.Forecaster].
+func (f fitter) Fit(ctx context.Context, p *panel.Panel, origin calendar.Step) (forecast.Model, error) {
+	if f.spec.Kind != Trees {
+		return Native(ctx, f.spec.Kind, f.set.NonNegative)
+	}
+	spec := f.spec.Trees
+	spec.Country, spec.NonNegative, spec.Params = f.set.Country, f.set.NonNegative, f.set.Params
+	m, err := global.Forecaster{Spec: spec, Horizon: f.set.Horizon, Rows: f.set.Rows, Seed: f.set.Seed, Learners: f.set.Learners}.Fit(ctx, p, origin)
+	if errors.Is(err, global.ErrTooShort) {
+		return Native(ctx, Smoothing, f.set.NonNegative)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return FromTrees(m.(*global.Model)), nil
+}
+
+// FromTrees wraps fitted trees, which it owns from then on.
+func FromTrees(m *global.Model) *Model {
+	return &Model{Model: seasonal.CompleteModel(m, m.Spec().NonNegative), Kind: Trees, Trees: m}
+}
+
+// Native returns a member of a kind that needs no fitting.
+func Native(ctx context.Context, k Kind, nonNegative bool) (*Model, error) {
+	var f forecast.Forecaster
+	switch k {
+	case Smoothing, SmoothingYearly:
+		f = seasonal.Smoothing{Yearly: k == SmoothingYearly, NonNegative: nonNegative}
+	case SeasonalNaive:
+		f = seasonal.Naive{NonNegative: nonNegative}
+	case Trees:
+		return nil, errors.New("trees must be fitted")
+	default:
+		return nil, fmt.Errorf("there is no kind of forecaster %q", k)
+	}
+	m, err := f.Fit(ctx, nil, 0) // it looks at the panel only when asked for a forecast
+	if err != nil {
+		return nil, err
+	}
+	return &Model{Model: seasonal.CompleteModel(m, nonNegative), Kind: k}, nil
+}

@@ -1,0 +1,251 @@
+package tasks
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"salescast/pkg/backtest"
+	"salescast/pkg/bundle"
+	"salescast/pkg/calendar"
+	"salescast/pkg/forecast"
+	"salescast/pkg/forecast/ensemble"
+	"salescast/pkg/forecast/member"
+	"salescast/pkg/panel"
+)
+
+// Ensemble weighs the trained members and calibrates quantiles, at every origin from the blocks whose sales were known there. It
+// writes validation.parquet and backtest.parquet, with quantiles for the ensemble, every member and the seasonal naive baseline;
+// weights.json; and the bundle that forecasts from the end of the data: bundle.json, calibration.json, members/, history.parquet.
+func Ensemble(ctx context.Context, env Env, o EnsembleOptions) (*Result, error) {
+	if len(o.Models) == 0 {
+		return nil, &Error{Kind: KindUsage, Op: "combine models", Err: errors.New("no model is named"), Hint: "name the trained models"}
+	}
+	specs := make([]member.Spec, len(o.Models))
+	for i, name := range o.Models {
+		var err error
+		if specs[i], err = member.Named(name); err != nil {
+			return nil, &Error{Kind: KindUsage, Op: "combine models", Err: err, Hint: "name trained models"}
+		}
+	}
+	step := stepSpec{
+		Name: "ensemble", Options: o, Inputs: append([]string{"validate"}, trainSteps(o.Models)...), Seed: o.Seed, Force: o.Force,
+		Salt: map[string]string{"bundle": bundle.Schema},
+	}
+	return runStep(ctx, env, step, func(ctx context.Context, s *Step) error {
+		c := combiner{step: s, options: o, specs: specs, points: map[pointsKey][]float64{}}
+		return c.run(ctx)
+	})
+}
+
+type combiner struct {
+	step    *Step
+	options EnsembleOptions
+	specs   []member.Spec
+	panel   *panel.Panel
+	schema  panelNames
+	sched   backtest.Schedule
+	points  map[pointsKey][]float64
+}
+
+type panelNames struct{ time, target string }
+
+type pointsKey struct {
+	member string
+	origin calendar.Step
+}
+
+func (c *combiner) run(ctx context.Context) error {
+	c.step.Phase("read", int64(len(c.specs)))
+	p, schema, err := readPanel(ctx, c.step.Input("validate"))
+	if err != nil {
+		return err
+	}
+	c.panel, c.schema = p, panelNames{schema.Time, schema.Target}
+	if c.sched, err = schedule(p, c.options.Horizon, c.options.Backtest); err != nil {
+		return err
+	}
+	warnShort(c.step, c.sched, c.options.Backtest)
+	for _, spec := range c.specs {
+		if err := c.readMember(ctx, spec.Name); err != nil {
+			return err
+		}
+		c.step.Add(1)
+	}
+	if err := c.baseline(ctx); err != nil {
+		return err
+	}
+	c.step.Phase("backtest", 2)
+	for _, part := range []struct {
+		name    string
+		origins []calendar.Step
+	}{{"validation.parquet", c.sched.Validation}, {"backtest.parquet", c.sched.Test}} {
+		if err := c.backtest(ctx, part.name, part.origins); err != nil {
+			return err
+		}
+		c.step.Add(1)
+	}
+	c.step.Phase("calibrate", 1)
+	return c.final(ctx)
+}
+
+// readMember takes in what a member forecast out of sample, and checks that it did so at this step's origins.
+func (c *combiner) readMember(ctx context.Context, name string) error {
+	in := c.step.Input("train/" + name)
+	for _, file := range []string{"validation.parquet", "backtest.parquet"} {
+		rows, err := readPredictions(ctx, in, file)
+		if err != nil {
+			return err
+		}
+		if err := c.take(name, rows); err != nil {
+			return &Error{Kind: KindData, Op: "combine " + name, Err: err, Hint: fmt.Sprintf("train it with the same horizon and origins: salescast train --model %s --force", name)}
+		}
+	}
+	for _, o := range slices.Concat(c.sched.Validation, c.sched.Test) {
+		if _, ok := c.points[pointsKey{name, o}]; !ok {
+			return &Error{
+				Kind: KindData, Op: "combine " + name, Err: fmt.Errorf("it has no forecast from %s", c.panel.Frequency.Day(o)),
+				Hint: fmt.Sprintf("train it with the same horizon and origins: salescast train --model %s --force", name),
+			}
+		}
+	}
+	return nil
+}
+
+// take lays out rows by origin; they are those of one model, sorted.
+func (c *combiner) take(name string, rows *backtest.Predictions) error {
+	horizon := c.options.Horizon
+	for i := range rows.Rows() {
+		o, ok := c.panel.Frequency.Step(rows.Cutoff[i])
+		if !ok || int(rows.Horizon[i]) > horizon || int(rows.Series[i]) >= c.panel.Series() {
+			return fmt.Errorf("its row %d, series %d from %s %d steps ahead, is not of this panel and horizon", i, rows.Series[i], rows.Cutoff[i], rows.Horizon[i])
+		}
+		key := pointsKey{name, o}
+		if c.points[key] == nil {
+			c.points[key] = forecast.NewPrediction(o, c.panel.Series(), horizon, nil).Point
+		}
+		c.points[key][int(rows.Series[i])*horizon+int(rows.Horizon[i])-1] = rows.Forecast[i]
+	}
+	return nil
+}
+
+// baseline computes the seasonal naive forecasts, which cost nothing, unless they were trained as a member.
+func (c *combiner) baseline(ctx context.Context) error {
+	if slices.Contains(c.options.Models, member.Baseline) {
+		return nil
+	}
+	m, err := member.Native(ctx, member.SeasonalNaive, c.options.NonNegative)
+	if err != nil {
+		return err
+	}
+	for _, o := range slices.Concat(c.sched.Validation, c.sched.Test) {
+		f, err := m.Forecast(ctx, forecast.Request{Panel: c.panel, Origin: o, Horizon: c.options.Horizon})
+		if err != nil {
+			return err
+		}
+		c.points[pointsKey{member.Baseline, o}] = f.Point
+	}
+	return m.Close()
+}
+
+func (c *combiner) at(name string, o calendar.Step) []float64 { return c.points[pointsKey{name, o}] }
+
+func (c *combiner) settings(specs ...member.Spec) ensemble.Settings {
+	set := ensemble.Settings{Levels: c.options.Quantiles, NonNegative: c.options.NonNegative}
+	for _, s := range specs {
+		set.Candidates = append(set.Candidates, ensemble.Candidate{Name: s.Name, Statistical: s.Statistical()})
+	}
+	return set
+}
+
+// backtest writes the ensemble, every member and the baseline at some origins, all with quantiles calibrated alike.
+func (c *combiner) backtest(ctx context.Context, name string, origins []calendar.Step) error {
+	all, err := ensemble.Backtest(ctx, c.panel, c.sched, c.at, primaryModel, origins, c.settings(c.specs...))
+	if err != nil {
+		return err
+	}
+	parts := []*backtest.Predictions{all}
+	alone := slices.Clone(c.specs)
+	if !slices.Contains(c.options.Models, member.Baseline) {
+		naive, err := member.Named(member.Baseline)
+		if err != nil {
+			return err
+		}
+		alone = append(alone, naive)
+	}
+	for _, spec := range alone {
+		one, err := ensemble.Backtest(ctx, c.panel, c.sched, c.at, spec.Name, origins, c.settings(spec))
+		if err != nil {
+			return err
+		}
+		parts = append(parts, one)
+	}
+	rows, err := backtest.Merge(parts...)
+	if err != nil {
+		return err
+	}
+	c.step.Rows(name, int64(rows.Rows()))
+	return c.step.writePredictions(ctx, name, rows)
+}
+
+// weightsDocument is weights.json.
+type weightsDocument struct {
+	// Final weights forecast from the end of the data; Test are those of each test origin, learned before it.
+	Final originWeights   `json:"final"`
+	Test  []originWeights `json:"test"`
+}
+
+type originWeights struct {
+	Origin calendar.Day `json:"origin"`
+	// Windows are the origins of the blocks that the weights were learned from.
+	Windows []calendar.Day    `json:"windows"`
+	Members []ensemble.Weight `json:"members"`
+}
+
+func (c *combiner) final(ctx context.Context) error {
+	set := c.settings(c.specs...)
+	doc := weightsDocument{Test: []originWeights{}}
+	for _, o := range c.sched.Test {
+		f, err := ensemble.Fit(c.panel, c.sched, c.at, o, set)
+		if err != nil {
+			return err
+		}
+		doc.Test = append(doc.Test, c.describe(f))
+	}
+	f, err := ensemble.Fit(c.panel, c.sched, c.at, c.sched.End, set)
+	if err != nil {
+		return err
+	}
+	doc.Final = c.describe(f)
+	for _, w := range f.Weights {
+		c.step.Metric("weight_"+w.Member, w.Weight)
+	}
+	if f.Calibration != nil {
+		c.step.Rows("calibration", int64(f.Calibration.Rows))
+	}
+	if err := c.step.WriteJSON(ctx, "weights.json", doc); err != nil {
+		return err
+	}
+	sources := map[string]bundle.Source{}
+	for _, name := range c.options.Models {
+		sources[name] = bundle.Source{Reader: c.step.Input("train/" + name)}
+	}
+	m := bundle.Manifest{
+		Time: c.schema.time, Target: c.schema.target, Horizon: c.options.Horizon, Origin: c.panel.Frequency.Day(c.sched.End),
+		Levels: c.options.Quantiles, NonNegative: c.options.NonNegative,
+	}
+	if err := bundle.Write(ctx, c.step, m, c.panel, f, sources); err != nil {
+		return err
+	}
+	c.step.Add(1)
+	return nil
+}
+
+func (c *combiner) describe(f *ensemble.Fitted) originWeights {
+	w := originWeights{Origin: c.panel.Frequency.Day(f.Origin), Windows: []calendar.Day{}, Members: f.Weights}
+	for _, o := range f.Windows {
+		w.Windows = append(w.Windows, c.panel.Frequency.Day(o))
+	}
+	return w
+}

@@ -1,0 +1,97 @@
+package tasks
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"salescast/pkg/backtest"
+	"salescast/pkg/bundle"
+	"salescast/pkg/columnar"
+	"salescast/pkg/forecast"
+	"salescast/pkg/regress"
+)
+
+// Forecast opens the ensemble's bundle and forecasts the steps after the last sale of validate's panel: forecast.parquet and
+// forecast.csv, with quantiles and without actual sales. A plan that ends before the horizon is KindData.
+func Forecast(ctx context.Context, env Env, o ForecastOptions) (*Result, error) {
+	step := stepSpec{Name: "forecast", Options: o, Inputs: []string{"validate", "ensemble"}, Force: o.Force, Salt: map[string]string{"bundle": bundle.Schema}}
+	return runStep(ctx, env, step, func(ctx context.Context, s *Step) error {
+		err := forecastNext(ctx, env, s, o)
+		var noPlan *forecast.MissingPlanError
+		var missing *regress.UnavailableError
+		switch {
+		case errors.As(err, &noPlan):
+			return &Error{
+				Kind: KindData, Op: fmt.Sprintf("forecast %d steps", o.Horizon), Err: err,
+				Hint: "append rows with the known values and an empty target up to the horizon, or take the column out of data.known_future",
+			}
+		case errors.As(err, &missing):
+			return &Error{Kind: KindUnavailable, Op: "forecast", Err: err, Hint: missing.Hint}
+		}
+		return err
+	})
+}
+
+func forecastNext(ctx context.Context, env Env, s *Step, o ForecastOptions) (err error) {
+	s.Phase("open", 0)
+	p, _, err := readPanel(ctx, s.Input("validate"))
+	if err != nil {
+		return err
+	}
+	b, err := bundle.Open(ctx, s.Input("ensemble"), env.Learners.Open)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, b.Close()) }()
+	if err := askable(b.Manifest, o); err != nil {
+		return &Error{Kind: KindConfig, Op: "forecast", Err: err, Hint: `run "salescast ensemble" with these settings first`}
+	}
+	origin, ok := p.End()
+	if !ok {
+		return &Error{Kind: KindData, Op: "forecast", Err: errors.New("the panel has no observed sale")}
+	}
+	s.Phase("forecast", 0)
+	f, err := b.Forecast(ctx, forecast.Request{Panel: p, Origin: origin, Horizon: o.Horizon, Levels: o.Quantiles})
+	if err != nil {
+		return err
+	}
+	rows := backtest.Collect(p, primaryModel, []*forecast.Prediction{f})
+	if n := p.Series()*o.Horizon - rows.Rows(); n > 0 {
+		s.Warn("%d series have no sales and no kin to be forecast from", n/o.Horizon)
+	}
+	s.Rows("forecast", int64(rows.Rows()))
+	s.Rows("series", int64(p.Series()))
+	total := 0.0
+	for _, y := range rows.Forecast {
+		total += y
+	}
+	s.Metric("total", total)
+	if err := s.writePredictions(ctx, "forecast.parquet", rows); err != nil {
+		return err
+	}
+	out, err := s.Create(ctx, "forecast.csv")
+	if err != nil {
+		return err
+	}
+	defer out.Abort()
+	if err := columnar.WritePredictionsCSV(out, rows); err != nil {
+		return fmt.Errorf("write forecast.csv: %w", err)
+	}
+	out.Rows(int64(rows.Rows()))
+	return out.Close()
+}
+
+// askable says whether the bundle can answer the options.
+func askable(m bundle.Manifest, o ForecastOptions) error {
+	if o.Horizon < 1 || o.Horizon > m.Horizon {
+		return fmt.Errorf("the ensemble forecasts 1 to %d steps, not %d", m.Horizon, o.Horizon)
+	}
+	for _, q := range o.Quantiles {
+		if !slices.Contains(m.Levels, q) {
+			return fmt.Errorf("quantile %v was not calibrated; the levels are %v", q, m.Levels)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,241 @@
+package tasks
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"salescast/pkg/backtest"
+	"salescast/pkg/bundle"
+	"salescast/pkg/calendar"
+	"salescast/pkg/columnar"
+	"salescast/pkg/feature"
+	"salescast/pkg/forecast"
+	"salescast/pkg/forecast/member"
+	"salescast/pkg/panel"
+	"salescast/pkg/regress"
+)
+
+// ModelNames are the members that can be trained.
+func ModelNames() []string { return member.Names() }
+
+// DefaultModels returns the members that suit validate's panel, for when none are named.
+func DefaultModels(ctx context.Context, env Env, horizon int, b BacktestOptions) ([]string, error) {
+	in, err := OpenStep(ctx, env.Store, "validate")
+	if err != nil {
+		return nil, err
+	}
+	p, _, err := readPanel(ctx, in)
+	if err != nil {
+		return nil, err
+	}
+	s, err := schedule(p, horizon, b)
+	if err != nil {
+		return nil, err
+	}
+	return member.Defaults(p, s), nil
+}
+
+// schedule places the origins that options ask for.
+func schedule(p *panel.Panel, horizon int, b BacktestOptions) (s backtest.Schedule, err error) {
+	switch len(b.Split) {
+	case 0:
+		s, err = backtest.Origins(p, horizon, b.Origins)
+	case 3:
+		s, err = backtest.Shares(p, horizon, [3]float64(b.Split))
+	default:
+		err = fmt.Errorf("split has %d shares, want those of training, validation and test", len(b.Split))
+	}
+	if err != nil {
+		return s, &Error{Kind: KindData, Op: "place test origins", Err: err, Hint: "check forecast.horizon and backtest against the length of the data"}
+	}
+	return s, nil
+}
+
+// warnShort says when history has no room for what was asked.
+func warnShort(s *Step, sched backtest.Schedule, b BacktestOptions) {
+	switch {
+	case len(sched.Test) == 0:
+		s.Warn("the history is too short to test a forecast of %d steps: there are no test origins, and intervals are not calibrated", sched.Horizon)
+	case len(b.Split) == 0 && len(sched.Test) < b.Origins:
+		s.Warn("the history has room for %d of %d test origins", len(sched.Test), b.Origins)
+	}
+	if len(sched.Test) > 0 && len(sched.Validation) == 0 {
+		s.Warn("the history has no room for validation before the first test origin: members weigh the same there, and its intervals are not calibrated")
+	}
+}
+
+// Train fits one member anew at every validation and test origin, on history up to it, and at the end of the data. It writes what it
+// forecast out of sample, validation.parquet before the first test origin and backtest.parquet from there on; the member fitted last
+// (member.json, plan.json, model files in the engine's own format); params.json and importance.json.
+func Train(ctx context.Context, env Env, o TrainOptions) (*Result, error) {
+	spec, err := member.Named(o.Model)
+	if err != nil {
+		return nil, &Error{Kind: KindUsage, Op: "train", Err: err, Hint: "name one of them with --model"}
+	}
+	step := stepSpec{
+		Name: "train/" + o.Model, Options: o, Inputs: []string{"validate"}, Seed: o.Seed, Force: o.Force,
+		Salt: map[string]string{"member": bundle.MemberSchema, "plan": feature.PlanSchema},
+	}
+	return runStep(ctx, env, step, func(ctx context.Context, s *Step) error {
+		t := trainer{env: env, step: s, options: o, spec: spec}
+		err := t.run(ctx)
+		if missing, ok := errors.AsType[*regress.UnavailableError](err); ok {
+			return &Error{Kind: KindUnavailable, Op: "train " + o.Model, Err: err, Hint: missing.Hint}
+		}
+		return err
+	})
+}
+
+type trainer struct {
+	env     Env
+	step    *Step
+	options TrainOptions
+	spec    member.Spec
+	panel   *panel.Panel
+	sched   backtest.Schedule
+}
+
+func (t *trainer) run(ctx context.Context) error {
+	t.step.Phase("read", 0)
+	var err error
+	if t.panel, _, err = readPanel(ctx, t.step.Input("validate")); err != nil {
+		return err
+	}
+	if t.sched, err = schedule(t.panel, t.options.Horizon, t.options.Backtest); err != nil {
+		return err
+	}
+	warnShort(t.step, t.sched, t.options.Backtest)
+	splits := t.sched.Splits()
+	t.step.Phase("backtest", int64(len(splits)))
+	made := make([]*forecast.Prediction, 0, len(splits))
+	for _, split := range splits {
+		f, err := t.forecast(ctx, split)
+		if err != nil {
+			return fmt.Errorf("backtest at %s: %w", t.panel.Frequency.Day(split.Cutoff), err)
+		}
+		made = append(made, f)
+		t.step.Add(1)
+	}
+	v := len(t.sched.Validation)
+	if err := t.write(ctx, "validation.parquet", made[:v]); err != nil {
+		return err
+	}
+	if err := t.write(ctx, "backtest.parquet", made[v:]); err != nil {
+		return err
+	}
+	t.step.Phase("fit", 1)
+	return t.final(ctx)
+}
+
+// fit fits the member at an origin; forecasts that only weights are learned from do with fewer rows.
+func (t *trainer) fit(ctx context.Context, origin calendar.Step) (*member.Model, error) {
+	rows := member.FinalRows
+	if slices.Contains(t.sched.Validation, origin) {
+		rows = member.ValidationRows
+	}
+	m, err := t.spec.Forecaster(member.Settings{
+		Horizon: t.options.Horizon, Rows: rows, Seed: t.options.Seed, Country: t.options.Country, NonNegative: t.options.NonNegative,
+		Params: t.options.Params, Learners: t.env.Learners.Learner,
+	}).Fit(ctx, t.panel, origin)
+	if err != nil {
+		return nil, err
+	}
+	return m.(*member.Model), nil
+}
+
+func (t *trainer) forecast(ctx context.Context, split backtest.Split) (f *forecast.Prediction, err error) {
+	m, err := t.fit(ctx, split.Cutoff)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, m.Close()) }()
+	return m.Forecast(ctx, forecast.Request{Panel: t.panel, Origin: split.Cutoff, Horizon: split.Horizon})
+}
+
+func (t *trainer) write(ctx context.Context, name string, made []*forecast.Prediction) error {
+	p := backtest.Collect(t.panel, t.options.Model, made)
+	t.step.Rows(name, int64(p.Rows()))
+	return t.step.writePredictions(ctx, name, p)
+}
+
+// writePredictions writes a table of predictions.
+func (s *Step) writePredictions(ctx context.Context, name string, p *backtest.Predictions) error {
+	out, err := s.Create(ctx, name)
+	if err != nil {
+		return err
+	}
+	defer out.Abort()
+	if err := columnar.WritePredictions(out, p); err != nil {
+		return fmt.Errorf("write %s: %w", name, err)
+	}
+	out.Rows(int64(p.Rows()))
+	return out.Close()
+}
+
+// trainedParams is params.json: what was fitted, as a person would ask.
+type trainedParams struct {
+	Model string      `json:"model"`
+	About string      `json:"about"`
+	Kind  member.Kind `json:"kind"`
+	// Engine is that of trees, with the parameters it was given, in its own names.
+	Engine     string            `json:"engine,omitempty"`
+	Strategy   string            `json:"strategy,omitempty"`
+	Target     string            `json:"target,omitempty"`
+	Scale      string            `json:"scale,omitempty"`
+	Parameters map[string]string `json:"parameters,omitempty"`
+	// Models is the number of seeds whose mean is the forecast, Rows the number of training rows of each, Columns that of features.
+	Models  int `json:"models,omitempty"`
+	Rows    int `json:"rows,omitempty"`
+	Columns int `json:"columns,omitempty"`
+}
+
+// gain is one feature of importance.json and its share of the total gain.
+type gain struct {
+	Name string  `json:"name"`
+	Gain float64 `json:"gain"`
+}
+
+func (t *trainer) final(ctx context.Context) (err error) {
+	m, err := t.fit(ctx, t.sched.End)
+	if err != nil {
+		return fmt.Errorf("fit at %s: %w", t.panel.Frequency.Day(t.sched.End), err)
+	}
+	defer func() { err = errors.Join(err, m.Close()) }()
+	if m.Kind != t.spec.Kind {
+		t.step.Warn("the history is too short for %s: its forecasts are those of %s", t.spec.Name, m.Kind)
+	}
+	if err := bundle.WriteMember(ctx, t.step, "", t.spec.Name, m, t.options.NonNegative); err != nil {
+		return err
+	}
+	params := trainedParams{Model: t.spec.Name, About: t.spec.About, Kind: m.Kind}
+	if g := m.Trees; g != nil {
+		spec := g.Spec()
+		params.Engine, params.Strategy, params.Target, params.Scale = spec.Engine, string(spec.Strategy), string(spec.Target), spec.Scale
+		params.Parameters, params.Models, params.Rows, params.Columns = g.Parameters(), len(g.Engines()), g.Rows(), len(g.Plan().Names())
+		t.step.Rows("training", int64(g.Rows()))
+		shares, err := g.Importance()
+		if err != nil {
+			return err
+		}
+		gains := make([]gain, len(shares))
+		for c, name := range g.Plan().Names()[:len(shares)] {
+			gains[c] = gain{name, shares[c]}
+		}
+		slices.SortStableFunc(gains, func(a, b gain) int {
+			switch {
+			case a.Gain > b.Gain:
+				return -1
+			case a.Gain < b.Gain:
+				return 1
+			}
+			return 0
+		})
+		if err := t.step.WriteJSON(ctx, "importance.json", gains); err != nil {
+			return err
+		}
+	}
+	t.step.Add(1)
+	return t.step.WriteJSON(ctx, "params.json", params)
+}

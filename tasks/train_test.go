@@ -1,0 +1,277 @@
+package tasks
+
+import (
+	"context"
+	"encoding/json"
+	"math"
+	"slices"
+	"strings"
+	"testing"
+
+	"salescast/pkg/bundle"
+	"salescast/pkg/calendar"
+	"salescast/pkg/columnar"
+	"salescast/pkg/forecast"
+	"salescast/pkg/forecast/forecasttest"
+	"salescast/pkg/panel"
+	"salescast/pkg/regress/engines"
+	"salescast/pkg/regress/regresstest"
+)
+
+var (
+	fewTrees       = map[string]string{"rounds": "10"}
+	trainQuantiles = []float64{0.025, 0.1, 0.5, 0.9, 0.975}
+)
+
+const trainHorizon = 14
+
+// trainable is a workspace with a panel, and engines.
+func trainable(t *testing.T, p *panel.Panel) Env {
+	t.Helper()
+	env := stepEnv(t)
+	e := engines.New(engines.Config{EngineDir: regresstest.EngineDir(t), CacheDir: t.TempDir(), Threads: 1})
+	t.Cleanup(e.Close)
+	env.Learners = e
+	spec := stepSpec{Name: "validate", Options: ValidateOptions{Horizon: trainHorizon}, Force: true}
+	_, err := runStep(t.Context(), env, spec, func(ctx context.Context, s *Step) error {
+		out, err := s.Create(ctx, "panel.parquet")
+		if err != nil {
+			return err
+		}
+		w, err := columnar.NewPanelWriter(out, columnar.SchemaOf(p, "date", "units"))
+		if err != nil {
+			return err
+		}
+		if err := w.Write(p); err != nil {
+			return err
+		}
+		if err := w.Close(); err != nil {
+			return err
+		}
+		return out.Close()
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return env
+}
+
+func trainAll(t *testing.T, env Env, models []string, want Status) {
+	t.Helper()
+	b := BacktestOptions{Origins: 2}
+	for _, m := range models {
+		o := TrainOptions{Model: m, Horizon: trainHorizon, Backtest: b, NonNegative: true, Seed: 42, Params: fewTrees}
+		if r, err := Train(t.Context(), env, o); err != nil || r.Status != want {
+			t.Fatalf("train %s: %+v, %v", m, r, err)
+		}
+	}
+	o := EnsembleOptions{Models: models, Horizon: trainHorizon, Backtest: b, Quantiles: trainQuantiles, NonNegative: true, Seed: 42}
+	if r, err := Ensemble(t.Context(), env, o); err != nil || r.Status != want {
+		t.Fatalf("ensemble: %+v, %v", r, err)
+	}
+}
+
+func opened(t *testing.T, env Env, step string) *Opened {
+	t.Helper()
+	o, err := OpenStep(t.Context(), env.Store, step)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return o
+}
+
+func TestTrainEnsembleForecast(t *testing.T) {
+	shape := forecasttest.Daily()
+	shape.Steps = 400
+	p := forecasttest.Panel(shape)
+	env := trainable(t, p)
+	models := []string{"xgboost", "lightgbm", "smoothing"}
+	trainAll(t, env, models, Done)
+	trainAll(t, env, models, Cached)
+
+	rows, err := readPredictions(t.Context(), opened(t, env, "ensemble"), "backtest.parquet")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, m := range append(models, "ensemble", "seasonal_naive") {
+		if !slices.Contains(rows.Models, m) {
+			t.Errorf("backtest.parquet has models %v, and not %s", rows.Models, m)
+		}
+	}
+	if want := 5 * 2 * p.Series() * trainHorizon; rows.Rows() != want {
+		t.Errorf("backtest.parquet has %d rows, want %d", rows.Rows(), want)
+	}
+	for i := range rows.Rows() {
+		q := rows.Quantiles[i*len(trainQuantiles) : (i+1)*len(trainQuantiles)]
+		if math.IsNaN(rows.Forecast[i]) || !slices.IsSorted(q) || q[0] < 0 || slices.ContainsFunc(q, math.IsNaN) {
+			t.Fatalf("row %d: forecast %v, quantiles %v", i, rows.Forecast[i], q)
+		}
+	}
+	var weights weightsDocument
+	b, err := opened(t, env, "ensemble").ReadFile(t.Context(), "weights.json", 1<<20)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := json.Unmarshal(b, &weights); err != nil {
+		t.Fatal(err)
+	}
+	sum := 0.0
+	for _, w := range weights.Final.Members {
+		sum += w.Weight
+	}
+	if math.Abs(sum-1) > 1e-9 || len(weights.Test) != 2 || len(weights.Final.Windows) != 3 {
+		t.Errorf("weights sum to %v over %d windows, with %d test origins", sum, len(weights.Final.Windows), len(weights.Test))
+	}
+	if imp, err := opened(t, env, "train/xgboost").ReadFile(t.Context(), "importance.json", 1<<20); err != nil || !strings.Contains(string(imp), `"gain"`) {
+		t.Errorf("importance.json: %s, %v", imp, err)
+	}
+
+	o := ForecastOptions{Horizon: trainHorizon, Quantiles: trainQuantiles}
+	r, err := Forecast(t.Context(), env, o)
+	if err != nil || r.Status != Done || r.Rows["forecast"] != int64(p.Series()*trainHorizon) {
+		t.Fatalf("forecast: %+v, %v", r, err)
+	}
+	next, err := readPredictions(t.Context(), opened(t, env, "forecast"), "forecast.parquet")
+	if err != nil {
+		t.Fatal(err)
+	}
+	end, _ := p.End()
+	for i := range next.Rows() {
+		if next.Cutoff[i] != p.Frequency.Day(end) || next.Date[i] != p.Frequency.Day(end+calendar.Step(next.Horizon[i])) || !math.IsNaN(next.Actual[i]) {
+			t.Fatalf("row %d: from %s for %s, actual %v", i, next.Cutoff[i], next.Date[i], next.Actual[i])
+		}
+	}
+	text, err := opened(t, env, "forecast").ReadFile(t.Context(), "forecast.csv", 1<<20)
+	if err != nil || !strings.HasPrefix(string(text), "store,item,date,cutoff,horizon,model,actual,forecast,q025,q10,q50,q90,q975\n") {
+		t.Errorf("forecast.csv: %.120s, %v", text, err)
+	}
+	if _, err := Forecast(t.Context(), env, ForecastOptions{Horizon: trainHorizon, Quantiles: []float64{0.33}}); KindOf(err) != KindConfig {
+		t.Errorf("a level that was not calibrated: %v", err)
+	}
+	sameFromHistory(t, env, next.Forecast)
+}
+
+// sameFromHistory says that the bundle needs no panel beside its own history.
+func sameFromHistory(t *testing.T, env Env, want []float64) {
+	t.Helper()
+	b, err := bundle.Open(t.Context(), opened(t, env, "ensemble"), env.Learners.Open)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer b.Close()
+	h, err := b.History(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	end, _ := h.End()
+	f, err := b.Forecast(t.Context(), forecast.Request{Panel: h, Origin: end, Horizon: trainHorizon})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !slices.Equal(f.Point, want) {
+		t.Error("the bundle forecasts otherwise from its history than from the panel")
+	}
+}
+
+// The same work in another workspace gives the same content.
+func TestTrainIsDeterministic(t *testing.T) {
+	shape := forecasttest.Daily()
+	shape.Steps = 300
+	p := forecasttest.Panel(shape)
+	digests := map[string]string{}
+	for range 2 {
+		env := trainable(t, p)
+		trainAll(t, env, []string{"xgboost", "lightgbm_recursive"}, Done)
+		for _, step := range []string{"train/xgboost", "train/lightgbm_recursive", "ensemble"} {
+			for _, f := range opened(t, env, step).Manifest.Files {
+				name := step + "/" + f.Name
+				if old, ok := digests[name]; ok && old != f.SHA256 {
+					t.Errorf("%s has other bytes the second time", name)
+				}
+				digests[name] = f.SHA256
+			}
+		}
+	}
+}
+
+func TestForecastWithoutPlan(t *testing.T) {
+	shape := forecasttest.Daily()
+	shape.Steps, shape.Plan = 300, 10
+	p := forecasttest.Panel(shape)
+	env := trainable(t, p)
+	trainAll(t, env, []string{"lightgbm"}, Done)
+	_, err := Forecast(t.Context(), env, ForecastOptions{Horizon: trainHorizon, Quantiles: trainQuantiles})
+	end, _ := p.End()
+	if KindOf(err) != KindData || HintOf(err) == "" {
+		t.Fatalf("a plan of 10 days for 14: %v", err)
+	}
+	for _, part := range []string{"S00", "I00", "promo", p.Frequency.Day(end + 11).String(), p.Frequency.Day(end + 14).String()} {
+		if !strings.Contains(err.Error(), part) {
+			t.Errorf("%q does not name %s", err, part)
+		}
+	}
+}
+
+// Three sales are forecast too, with a warning that they were not tested.
+func TestThreeSales(t *testing.T) {
+	p := forecasttest.Panel(forecasttest.Shape{Frequency: calendar.Frequency{Unit: calendar.Daily}, Stores: 1, Items: 1, Steps: 3, Seed: 2})
+	env := trainable(t, p)
+	trainAll(t, env, []string{"lightgbm", "smoothing"}, Done)
+	r, err := Forecast(t.Context(), env, ForecastOptions{Horizon: trainHorizon, Quantiles: trainQuantiles})
+	if err != nil || r.Rows["forecast"] != trainHorizon {
+		t.Fatalf("%+v, %v", r, err)
+	}
+	if w := opened(t, env, "train/lightgbm").Manifest.Warnings; len(w) != 2 {
+		t.Errorf("warnings %q, want that it was not tested and that there are no trees", w)
+	}
+}
+
+func TestTrainRefuses(t *testing.T) {
+	t.Parallel()
+	env := stepEnv(t)
+	if _, err := Train(t.Context(), env, TrainOptions{Model: "lstm"}); KindOf(err) != KindUsage || !strings.Contains(err.Error(), "lightgbm_recursive") {
+		t.Errorf("an unknown model: %v", err)
+	}
+	if _, err := Train(t.Context(), env, TrainOptions{Model: "xgboost", Horizon: 7, Backtest: BacktestOptions{Origins: 1}}); KindOf(err) != KindInputMissing {
+		t.Errorf("no panel: %v", err)
+	}
+	if _, err := Ensemble(t.Context(), env, EnsembleOptions{}); KindOf(err) != KindUsage {
+		t.Errorf("no models: %v", err)
+	}
+}
+
+// Members that were trained for other origins cannot be combined.
+func TestEnsembleOfOtherOrigins(t *testing.T) {
+	shape := forecasttest.Daily()
+	shape.Steps = 300
+	env := trainable(t, forecasttest.Panel(shape))
+	if _, err := Train(t.Context(), env, TrainOptions{Model: "smoothing", Horizon: trainHorizon, Backtest: BacktestOptions{Origins: 1}, NonNegative: true}); err != nil {
+		t.Fatal(err)
+	}
+	_, err := Ensemble(t.Context(), env, EnsembleOptions{Models: []string{"smoothing"}, Horizon: trainHorizon, Backtest: BacktestOptions{Origins: 3}, Quantiles: trainQuantiles})
+	if KindOf(err) != KindData || !strings.Contains(HintOf(err), "--force") {
+		t.Errorf("%v, hint %q", err, HintOf(err))
+	}
+}
+
+func TestDefaultModels(t *testing.T) {
+	p := forecasttest.Panel(forecasttest.Daily())
+	for r := range p.Target { // a few a day
+		p.Target[r] = float32(math.Round(float64(p.Target[r]) / 10))
+	}
+	env := trainable(t, p)
+	got, err := DefaultModels(t.Context(), env, trainHorizon, BacktestOptions{Origins: 3})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := []string{"lightgbm", "xgboost", "smoothing", "smoothing_yearly"}; !slices.Equal(got, want) {
+		t.Errorf("%v, want %v", got, want)
+	}
+	for r := range p.Target { // thousands, never 0
+		p.Target[r] = p.Target[r]*100 + 1000
+	}
+	env = trainable(t, p)
+	if got, err = DefaultModels(t.Context(), env, trainHorizon, BacktestOptions{Origins: 3}); err != nil || !slices.Contains(got, "lightgbm_log") {
+		t.Errorf("large sales: %v, %v", got, err)
+	}
+}
