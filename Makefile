@@ -16,8 +16,7 @@ GOLANGCI_LINT_VERSION := v2.15.0
 # Tests find the engines' libraries where "make engines" puts them.
 export SALESCAST_ENGINE_DIR ?= $(CURDIR)/.engines/linux_$(shell $(GO) env GOARCH)
 
--include engines.mk
--include servers.mk
+include $(wildcard *.mk)
 
 # Tests below tests/ talk to real servers, which "make servers" installs.
 OFFLINE = $(shell $(GO) list ./... | grep -v /tests/)
