@@ -2,12 +2,14 @@ package main
 
 import (
 	"encoding/json"
+	"io/fs"
 	"maps"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
+	"testing/fstest"
 
 	"salescast/tasks"
 )
@@ -218,13 +220,11 @@ func FuzzConfig(f *testing.F) {
 
 func TestMemoryLimit(t *testing.T) {
 	t.Parallel()
-	group := func(text string) func(string) ([]byte, error) {
-		return func(p string) ([]byte, error) {
-			if p == "/sys/fs/cgroup/memory.max" && text != "" {
-				return []byte(text), nil
-			}
-			return nil, os.ErrNotExist
+	group := func(text string) fs.FS {
+		if text == "" {
+			return fstest.MapFS{}
 		}
+		return fstest.MapFS{"sys/fs/cgroup/memory.max": {Data: []byte(text)}}
 	}
 	for _, c := range []struct {
 		flag, group string

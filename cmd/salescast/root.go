@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"math"
 	"os"
 	"runtime"
@@ -17,6 +18,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"salescast/pkg/doctor"
 	"salescast/tasks"
 )
 
@@ -123,7 +125,7 @@ there. A step that was done with the same inputs and options answers from what i
 		c.GroupID = "steps"
 		root.AddCommand(c)
 	}
-	for _, c := range []*cobra.Command{a.configCommand(), a.runsCommand(), a.getCommand(), a.pruneCommand(), a.versionCommand()} {
+	for _, c := range []*cobra.Command{a.configCommand(), a.runsCommand(), a.getCommand(), a.pruneCommand(), a.doctorCommand(), a.versionCommand()} {
 		c.GroupID = "more"
 		root.AddCommand(c)
 	}
@@ -170,7 +172,7 @@ func (a *app) start(*cobra.Command) error {
 		runtime.GOMAXPROCS(g.threads)
 	}
 	g.threads = runtime.GOMAXPROCS(0)
-	limit, err := memoryLimit(g.memoryLimit, os.ReadFile)
+	limit, err := memoryLimit(g.memoryLimit, os.DirFS("/"))
 	if err != nil {
 		return usage("memory-limit", err)
 	}
@@ -193,22 +195,14 @@ func newLog(w io.Writer, console, plain bool, now func() time.Time) zerolog.Logg
 }
 
 // memoryLimit reads a size such as 500MiB; "" is nine tenths of the control group's limit, and 0 where there is none.
-func memoryLimit(s string, readFile func(string) ([]byte, error)) (int64, error) {
+func memoryLimit(s string, root fs.FS) (int64, error) {
 	if s == "off" {
 		return math.MaxInt64, nil
 	}
 	if s != "" {
 		return parseBytes(s)
 	}
-	for _, p := range []string{"/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"} {
-		b, err := readFile(p)
-		if err != nil {
-			continue // not in such a group
-		}
-		n, err := strconv.ParseInt(strings.TrimSpace(string(b)), 10, 64)
-		if err != nil || n > 1<<50 { // "max", and the old way to say it
-			continue
-		}
+	if n, ok := doctor.MemoryLimit(root); ok {
 		return n / 10 * 9, nil
 	}
 	return 0, nil

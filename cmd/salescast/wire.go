@@ -92,14 +92,19 @@ func (a *app) openEnv(workspace string, c *config) (tasks.Env, func(context.Cont
 
 // engines are opened when they are first asked for.
 func (a *app) engines() *engines.Engines {
-	cache := ""
-	if d, err := os.UserCacheDir(); err == nil { // without a home, libraries live in memory
-		cache = filepath.Join(d, "salescast", "engines")
-	}
 	return engines.New(engines.Config{
-		EngineDir: a.getenv("SALESCAST_ENGINE_DIR"), CacheDir: cache, Threads: max(a.global.threads, 1),
+		EngineDir: a.getenv("SALESCAST_ENGINE_DIR"), CacheDir: engineCache(), Threads: max(a.global.threads, 1),
 		Log: func(engine, message string) { a.log.Debug().Str("engine", engine).Msg(message) },
 	})
+}
+
+// engineCache is where embedded libraries are unpacked; without a home, "", they live in memory.
+func engineCache() string {
+	d, err := os.UserCacheDir()
+	if err != nil {
+		return ""
+	}
+	return filepath.Join(d, "salescast", "engines")
 }
 
 // openTracker opens the spool beside the objects of a folder, or in the state folder for a workspace that is elsewhere.
