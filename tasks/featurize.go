@@ -52,8 +52,7 @@ func Featurize(ctx context.Context, env Env, o FeaturizeOptions) (*Result, error
 		defer r.Close()
 		f := featurizer{env: env, step: s, options: o, file: r}
 		if err := f.run(ctx); err != nil {
-			var bad *columnar.SyntaxError
-			if errors.As(err, &bad) {
+			if bad, ok := errors.AsType[*columnar.SyntaxError](err); ok {
 				return &Error{Kind: KindData, Op: "featurize", Err: err, Hint: bad.Hint}
 			}
 			return err
@@ -183,10 +182,7 @@ func (f *featurizer) mine(p *panel.Panel) (*panel.Panel, error) {
 // shardOf is the shard, from 1, of a series: a hash of its id, so that it stays the same whatever series come and go.
 func shardOf(id []string, shards int) int {
 	h := fnv.New64a()
-	for _, v := range id {
-		h.Write([]byte(v))
-		h.Write([]byte{0})
-	}
+	fmt.Fprintf(h, "%q", id)
 	return int(h.Sum64()%uint64(shards)) + 1
 }
 

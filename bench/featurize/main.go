@@ -9,6 +9,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"math"
 	"math/rand/v2"
@@ -53,7 +54,7 @@ func run(args []string) error {
 	case len(args) == 2 && args[0] == "run":
 		return featurize(args[1])
 	}
-	return fmt.Errorf("usage: make DIR SERIES STEPS | run DIR")
+	return errors.New("usage: make DIR SERIES STEPS | run DIR")
 }
 
 // makeWorkspace writes series of daily counts with weekday, year and promotions, and the manifest that makes them a finished step.

@@ -118,6 +118,7 @@ func (f Frequency) Year() int {
 		return 364
 	case Weekly:
 		return 52
+	case Monthly:
 	}
 	return 12
 }

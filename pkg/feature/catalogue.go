@@ -23,9 +23,21 @@ func (c *catalogue) build() error {
 		family string
 		lay    func() error
 	}{
-		{Level, c.level}, {Lag, c.lags}, {Rolling, c.rolling}, {Season, c.season}, {Year, c.year}, {Trend, c.trend},
-		{Profile, c.profile}, {Analog, c.analog}, {Calendar, c.calendar}, {Date, c.date}, {Cyclical, c.cyclical}, {Holiday, c.holiday},
-		{Step, c.step}, {Identity, c.identity}, {Promotion, c.promotion},
+		{Level, c.level},
+		{Lag, c.lags},
+		{Rolling, c.rolling},
+		{Season, c.season},
+		{Year, c.year},
+		{Trend, c.trend},
+		{Profile, c.profile},
+		{Analog, c.analog},
+		{Calendar, c.calendar},
+		{Date, c.date},
+		{Cyclical, c.cyclical},
+		{Holiday, c.holiday},
+		{Step, c.step},
+		{Identity, c.identity},
+		{Promotion, c.promotion},
 	}
 	for _, s := range steps {
 		if !slices.Contains(c.plan.spec.Families, s.family) {

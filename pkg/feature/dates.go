@@ -102,6 +102,7 @@ func (c dateColumn) of(d calendar.Day) float64 {
 		return math.Sin(2 * math.Pi * float64(d.Weekday()) / 7)
 	case weekdayCos:
 		return math.Cos(2 * math.Pi * float64(d.Weekday()) / 7)
+	case holidays, toHoliday, sinceHoliday: // not of the date alone
 	}
 	return missing
 }
@@ -119,29 +120,27 @@ func holidayColumn(c dateColumn, country string, days []calendar.Day, v []float3
 		for next < len(all) && all[next].Day < days[i] {
 			next++
 		}
-		switch c {
-		case holidays:
-			n := 0
-			for next+n < len(all) && all[next+n].Day < days[i+1] {
-				n++
-			}
-			v[i] = float32(n)
-		case toHoliday:
-			v[i] = dateReach
-			if next < len(all) {
-				v[i] = float32(min(int(all[next].Day-days[i]), dateReach))
-			}
-		default:
-			v[i] = dateReach
-			for k := next; k >= 0; k-- {
-				if k < len(all) && all[k].Day <= days[i] {
-					v[i] = float32(min(int(days[i]-all[k].Day), dateReach))
-					break
-				}
-			}
-		}
+		v[i] = holidayValue(c, all, next, days[i], days[i+1])
 	}
 	return nil
+}
+
+// holidayValue is the column's value for the step from day from to the day before to; all[next] is the first holiday from then on.
+func holidayValue(c dateColumn, all []calendar.Holiday, next int, from, to calendar.Day) float32 {
+	if c == holidays {
+		n := 0
+		for next+n < len(all) && all[next+n].Day < to {
+			n++
+		}
+		return float32(n)
+	}
+	distance := dateReach
+	if next < len(all) && (c == toHoliday || all[next].Day == from) {
+		distance = int(all[next].Day - from)
+	} else if c == sinceHoliday && next > 0 {
+		distance = int(from - all[next-1].Day)
+	}
+	return float32(min(distance, dateReach))
 }
 
 func dateOp(c dateColumn) op {

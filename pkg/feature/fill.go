@@ -41,6 +41,7 @@ func (k ScaleKind) String() string {
 		return "year"
 	case Overall:
 		return "exp"
+	case Unscaled:
 	}
 	return "unscaled"
 }
@@ -273,6 +274,7 @@ func (st *State) scale(c *cursor, kind ScaleKind) float64 {
 	case Yearly:
 		year := zeroNaN(st.mean(c, c.end-g.year, c.end))
 		return max((year+level)/2, 0.05*all) + 1e-3*(1+all)
+	case Unscaled, Overall:
 	}
 	return max(all, 0.2*level) + 1e-3
 }

@@ -33,6 +33,7 @@ func (o *oracle) params() params {
 		return params{7, 364, 28, 3, 3, 56, 52, 364, 7}
 	case calendar.Weekly:
 		return params{1, 52, 8, 1, 0, 52, 52, 364, 2}
+	case calendar.Monthly:
 	}
 	return params{1, 12, 6, 0, 0, 12, 24, 48, 2}
 }
@@ -108,6 +109,7 @@ func (o *oracle) scaleOf(kind feature.ScaleKind) float64 {
 		return max((year+level)/2, 0.05*all) + 0.001*(1+all)
 	case feature.Overall:
 		return max(all, 0.2*level) + 0.001
+	case feature.Unscaled:
 	}
 	return 1
 }

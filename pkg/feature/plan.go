@@ -2,6 +2,7 @@ package feature
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"math"
 	"slices"
@@ -62,7 +63,6 @@ type Column struct {
 
 	fill  op
 	needs shared
-	pools bool
 	stat  *orderStat
 	dates dateColumn
 }
@@ -146,7 +146,7 @@ func (p *Plan) check(r Read) error {
 	case known && (latest <= p.schema.Horizon || r.Limit == "plan"):
 		return nil
 	}
-	return fmt.Errorf("unknown at the origin")
+	return errors.New("unknown at the origin")
 }
 
 // lay fixes the columns and what has to be prepared for them.
@@ -289,7 +289,7 @@ func ParsePlan(b []byte) (*Plan, error) {
 		return nil, fmt.Errorf("read plan: written by another version: %w", err)
 	}
 	if !slices.Equal(q.names, names) {
-		return nil, fmt.Errorf("read plan: its columns stand in another order than this version's; train the model again")
+		return nil, errors.New("read plan: its columns stand in another order than this version's; train the model again")
 	}
 	return q, nil
 }

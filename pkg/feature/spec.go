@@ -94,6 +94,7 @@ func gridOf(f calendar.Frequency) grid {
 			near: 1, beside: true, covariates: 52, profile: 52, profileLevel: 364,
 			refLags: []int{1, 2, 3, 4, 8, 13, 26}, refStats: []int{4, 8, 13, 26},
 		}
+	case calendar.Monthly:
 	}
 	return grid{
 		season: 1, year: 12, base: 6, windows: []int{2, 3, 6, 12, 24}, alphas: [2]float64{0.25, 0.6}, lags: []int{1, 2, 3},

@@ -1,6 +1,7 @@
 package feature
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 
@@ -268,7 +269,7 @@ func (st *State) Append(values []float64) error {
 	f := st.fork
 	switch {
 	case f == nil:
-		return fmt.Errorf("append to features: the state is not a fork")
+		return errors.New("append to features: the state is not a fork")
 	case f.appended == f.steps:
 		return fmt.Errorf("append to features: the fork has room for %d steps only", f.steps)
 	case len(values) != st.panel.Series():
