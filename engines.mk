@@ -19,3 +19,17 @@ $(ENGINES_DIR)/linux_%/engines.json: pkg/internal/dl/fetch/wheels.txt pkg/intern
 
 $(EMBEDDED_DIR)/linux_%/engines.json: $(ENGINES_DIR)/linux_%/engines.json
 	rm -rf $(@D) && mkdir -p $(@D) && cp $(<D)/* $(@D)/
+
+# Python opens what salescast saves; the other direction, and equal training, are Go tests with fixtures.
+ENGINES_VENV := .build/venv-engines
+PARITY_DATA  := pkg/regress/regresstest/testdata/data.csv
+
+test-engines-python: engines $(ENGINES_VENV)/ready ## Check that the Python packages open the models that salescast saves
+	rm -rf .build/engine-models && mkdir -p .build/engine-models
+	CGO_ENABLED=0 go run ./tests/engines/train -data $(PARITY_DATA) -engines $(ENGINES_DIR)/linux_$(ENGINES_ARCH) -out .build/engine-models
+	$(ENGINES_VENV)/bin/python tests/engines/load_models.py $(PARITY_DATA) .build/engine-models
+
+$(ENGINES_VENV)/ready: engines.mk
+	$(PYTHON) -m venv $(@D)
+	$(@D)/bin/pip install --quiet xgboost-cpu==3.2.0 lightgbm==4.7.0 numpy scipy
+	touch $@
