@@ -40,12 +40,14 @@ func table(rows, columns int, missing float64) *regresstest.Matrix {
 	if missing > 0 {
 		for i := range x.Data {
 			if rng.Float64() < missing {
-				x.Data[i] = float32(math.NaN())
+				x.Data[i] = nan
 			}
 		}
 	}
 	return m
 }
+
+var nan = float32(math.NaN())
 
 func BenchmarkPredict(b *testing.B) {
 	train := table(50_000, 60, 0)

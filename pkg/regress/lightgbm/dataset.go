@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math"
 	"runtime"
+	"runtime/debug"
 
 	"salescast/pkg/panel"
 	"salescast/pkg/regress"
@@ -17,6 +18,9 @@ const maxRows = math.MaxInt32
 
 // pushRows is the number of rows turned from columns to rows at a time.
 const pushRows = 1024
+
+// largeSample is the number of sampled values, of 12 bytes each, from which their memory is given back at once.
+const largeSample = 2 << 20
 
 // zeroThreshold is LightGBM's: smaller magnitudes are zeros, and zeros are left out of its sample.
 const zeroThreshold = 1e-35
@@ -48,6 +52,11 @@ func (e *Engine) dataset(ctx context.Context, s regress.Source, params string) (
 	runtime.KeepAlive(indices)
 	if err != nil {
 		return 0, err
+	}
+	if sampled.count*len(columns) > largeSample {
+		// The rows to come are allocated by C, which does not see what Go could give back.
+		sampled, values, indices = nil, nil, nil
+		debug.FreeOSMemory()
 	}
 	cn := cStrings(names(columns))
 	err = e.train(func() int32 { return e.api.datasetNames(*out, &cn[0], int32(len(cn))) })
@@ -95,6 +104,10 @@ func (e *Engine) sample(ctx context.Context, s regress.Source, params string) (*
 	}
 	drawn = drawn[:*n]
 	out := &sample{count: len(drawn), values: make([][]float64, len(s.Columns())), rows: make([][]int32, len(s.Columns()))}
+	for c := range out.values {
+		// Memory that a column of zeros does not touch costs nothing; growing would hold every column twice.
+		out.values[c], out.rows[c] = make([]float64, 0, len(drawn)+1), make([]int32, 0, len(drawn)+1)
+	}
 	first, taken := 0, 0
 	for b, err := range s.Blocks(ctx) {
 		if err == nil {
