@@ -15,8 +15,8 @@ import (
 // Engine checks that the library of a regression engine, "xgboost" or "lightgbm", opens, and says from where. The Err of a failure is a
 // *regress.UnavailableError.
 func Engine(e *engines.Engines, name string) Check {
-	return Check{Name: name, Run: func(context.Context) Finding {
-		s, err := e.Status(name)
+	return Check{Name: name, Run: func(ctx context.Context) Finding {
+		s, err := e.Status(ctx, name)
 		if err != nil {
 			f := Finding{Status: Failed, Message: err.Error(), Err: err}
 			if u := (*regress.UnavailableError)(nil); errors.As(err, &u) {
@@ -70,7 +70,7 @@ func Machine(root fs.FS, threads, cpus int) Check {
 		}
 		memory, ok := MemoryLimit(root)
 		if ok {
-			f.Message += fmt.Sprintf("; memory limit %s", size(memory))
+			f.Message += "; memory limit " + size(memory)
 		} else {
 			f.Message += "; no memory limit"
 		}

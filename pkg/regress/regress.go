@@ -69,7 +69,8 @@ type Contributor interface {
 	Contributions(ctx context.Context, x *panel.Frame, dst []float32) error
 }
 
-// Open loads a saved model. The map from Format to Open is wired in cmd and handed down.
+// Open loads a saved model. The map from Format to Open is wired in cmd and handed down. The engines are C++ and trust what they read: only
+// bytes whose digest was verified may be opened.
 type Open func(r io.Reader) (Model, error)
 
 // UnavailableError says that an engine's library could not be opened, and what helps.

@@ -55,13 +55,13 @@ func New(c Config) *Engines {
 func (e *Engines) Learner(engine string, params map[string]string) (regress.Learner, error) {
 	switch engine {
 	case dl.XGBoost:
-		x, err := e.openXGBoost()
+		x, err := e.openXGBoost(context.Background())
 		if err != nil {
 			return nil, err
 		}
 		return x.Learner(params)
 	case dl.LightGBM:
-		l, err := e.openLightGBM()
+		l, err := e.openLightGBM(context.Background())
 		if err != nil {
 			return nil, err
 		}
@@ -77,7 +77,7 @@ func (e *Engines) Open(format string) (regress.Open, error) {
 	switch format {
 	case xgboost.Format:
 		return func(r io.Reader) (regress.Model, error) {
-			x, err := e.openXGBoost()
+			x, err := e.openXGBoost(context.Background())
 			if err != nil {
 				return nil, err
 			}
@@ -85,7 +85,7 @@ func (e *Engines) Open(format string) (regress.Open, error) {
 		}, nil
 	case lightgbm.Format:
 		return func(r io.Reader) (regress.Model, error) {
-			l, err := e.openLightGBM()
+			l, err := e.openLightGBM(context.Background())
 			if err != nil {
 				return nil, err
 			}
@@ -103,20 +103,20 @@ type Status struct {
 }
 
 // Status opens the named engine if it is not open yet, and says from where. The error is a *regress.UnavailableError.
-func (e *Engines) Status(engine string) (Status, error) {
+func (e *Engines) Status(ctx context.Context, engine string) (Status, error) {
 	var (
 		lib     *dl.Library
 		version string
 	)
 	switch engine {
 	case dl.XGBoost:
-		x, err := e.openXGBoost()
+		x, err := e.openXGBoost(ctx)
 		if err != nil {
 			return Status{}, err
 		}
 		lib, version = e.xgboost.lib, x.Version()
 	case dl.LightGBM:
-		l, err := e.openLightGBM()
+		l, err := e.openLightGBM(ctx)
 		if err != nil {
 			return Status{}, err
 		}
@@ -142,22 +142,22 @@ func (e *Engines) Close() {
 
 var errClosed = errors.New("the engines are closed")
 
-func (e *Engines) openXGBoost() (*xgboost.Engine, error) {
-	return e.xgboost.open(e.loader, dl.XGBoost, func(lib *dl.Library) (*xgboost.Engine, error) {
+func (e *Engines) openXGBoost(ctx context.Context) (*xgboost.Engine, error) {
+	return e.xgboost.open(ctx, e.loader, dl.XGBoost, func(lib *dl.Library) (*xgboost.Engine, error) {
 		return xgboost.Open(lib, xgboost.Config{Threads: e.config.Threads, Log: e.log(dl.XGBoost)})
 	})
 }
 
-func (e *Engines) openLightGBM() (*lightgbm.Engine, error) {
-	return e.lightgbm.open(e.loader, dl.LightGBM, func(lib *dl.Library) (*lightgbm.Engine, error) {
+func (e *Engines) openLightGBM(ctx context.Context) (*lightgbm.Engine, error) {
+	return e.lightgbm.open(ctx, e.loader, dl.LightGBM, func(lib *dl.Library) (*lightgbm.Engine, error) {
 		return lightgbm.Open(lib, lightgbm.Config{Threads: e.config.Threads, Log: e.log(dl.LightGBM)})
 	})
 }
 
-func (l *lazy[E]) open(loader *dl.Loader, name string, open func(*dl.Library) (E, error)) (E, error) {
+func (l *lazy[E]) open(ctx context.Context, loader *dl.Loader, name string, open func(*dl.Library) (E, error)) (E, error) {
 	l.once.Do(func() {
 		// The search is short and its outcome is kept for the whole process: it does not end with the caller that came first.
-		lib, err := loader.Open(context.Background(), name)
+		lib, err := loader.Open(context.WithoutCancel(ctx), name)
 		if err == nil {
 			l.lib = lib
 			l.engine, err = open(lib)

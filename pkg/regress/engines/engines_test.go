@@ -93,7 +93,7 @@ func TestStatus(t *testing.T) {
 	for range 4 {
 		for engine, version := range map[string]string{"xgboost": "3.2.0", "lightgbm": "4.7.0"} {
 			wg.Go(func() {
-				s, err := e.Status(engine)
+				s, err := e.Status(t.Context(), engine)
 				if err != nil || s.Version != version || s.Path == "" || s.Origin == "" {
 					t.Errorf("status of %s is %+v, error %v", engine, s, err)
 				}
@@ -101,7 +101,7 @@ func TestStatus(t *testing.T) {
 		}
 	}
 	wg.Wait()
-	if _, err := e.Status("prophet"); err == nil {
+	if _, err := e.Status(t.Context(), "prophet"); err == nil {
 		t.Error("an unknown engine has a status")
 	}
 }

@@ -60,22 +60,38 @@ func (e *Engine) Version() string { return e.version }
 // Close ends the engine's thread; models that it made stay usable. The library stays mapped.
 func (e *Engine) Close() { e.worker.Close() }
 
-// train makes one C call on the engine's thread and fetches its error there.
-func (e *Engine) train(call func() int32) (err error) {
+// train makes one C call on the engine's thread and fetches its error there. A misspelt parameter, only a warning to the engine, is an
+// error.
+func (e *Engine) train(call func() int32) error {
+	var unknown error
+	err := e.call(call, func(message string) {
+		if _, name, ok := strings.Cut(message, "Unknown parameter: "); ok {
+			unknown = fmt.Errorf("lightgbm does not know the parameter %s", name)
+		} else {
+			e.log(message)
+		}
+	})
+	return errors.Join(err, unknown)
+}
+
+// call makes one C call on the engine's thread, where its messages are caught, and hands them on.
+func (e *Engine) call(call func() int32, message func(string)) (err error) {
 	e.worker.Thread.Do(func() {
 		e.said.Reset()
 		err = e.check(call())
 		for m := range strings.Lines(e.said.String()) {
-			m = strings.TrimSpace(m)
-			// A misspelt parameter is only a warning to the engine.
-			if _, name, ok := strings.Cut(m, "Unknown parameter: "); ok {
-				err = errors.Join(err, fmt.Errorf("lightgbm does not know the parameter %s", name))
-			} else if e.config.Log != nil && m != "" {
-				e.config.Log(strings.TrimPrefix(m, "[LightGBM] "))
+			if m = strings.TrimSpace(m); m != "" {
+				message(strings.TrimPrefix(m, "[LightGBM] "))
 			}
 		}
 	})
 	return err
+}
+
+func (e *Engine) log(message string) {
+	if e.config.Log != nil {
+		e.config.Log(message)
+	}
 }
 
 // check turns a C status into the error text, which the library keeps for the calling thread.

@@ -57,7 +57,8 @@ type predictor struct {
 
 var errClosed = errors.New("the lightgbm model is closed")
 
-// Load opens a model text that LightGBM 4 saved.
+// Load opens a model text that LightGBM 4 saved. Other bytes are an error, but the engine trusts what looks like a model: one that was
+// altered can end the process. So compare its digest before.
 func (e *Engine) Load(r io.Reader) (regress.Model, error) {
 	b, err := boost.ReadModel(r)
 	if err != nil {
@@ -78,7 +79,7 @@ func (e *Engine) open(saved []byte) (*model, error) {
 	defer runtime.UnlockOSThread()
 	booster, rounds := new(uintptr), new(int32)
 	text := append(slices.Clip(saved), 0)
-	if err := e.check(e.api.boosterLoad(&text[0], rounds, booster)); err != nil {
+	if err := e.call(func() int32 { return e.api.boosterLoad(&text[0], rounds, booster) }, e.log); err != nil {
 		return nil, err
 	}
 	m := &model{engine: e, booster: *booster}

@@ -66,21 +66,36 @@ func (e *Engine) Version() string { return e.version }
 // Close ends the engine's thread; models that it made stay usable. The library stays mapped.
 func (e *Engine) Close() { e.worker.Close() }
 
-// train makes one C call on the engine's thread and fetches its error there.
-func (e *Engine) train(call func() int32) (err error) {
+// train makes one C call on the engine's thread and fetches its error there. A misspelt parameter, only a warning to the engine, is an
+// error.
+func (e *Engine) train(call func() int32) error {
+	var unused error
+	err := e.call(call, func(message string) {
+		if strings.Contains(message, "are not used") && strings.Contains(message, "Parameters:") {
+			unused = fmt.Errorf("xgboost does not know these parameters: %s", unknown(message))
+		} else {
+			e.log(message)
+		}
+	})
+	return errors.Join(err, unused)
+}
+
+// call makes one C call on the engine's thread, where its messages are caught, and hands them on.
+func (e *Engine) call(call func() int32, message func(string)) (err error) {
 	e.worker.Thread.Do(func() {
 		e.said = e.said[:0]
 		err = e.check(call())
 		for _, m := range e.said {
-			// A misspelt parameter is only a warning to the engine.
-			if strings.Contains(m, "are not used") && strings.Contains(m, "Parameters:") {
-				err = errors.Join(err, fmt.Errorf("xgboost does not know these parameters: %s", unknown(m)))
-			} else if e.config.Log != nil {
-				e.config.Log(m)
-			}
+			message(m)
 		}
 	})
 	return err
+}
+
+func (e *Engine) log(message string) {
+	if e.config.Log != nil {
+		e.config.Log(message)
+	}
 }
 
 // unknown cuts the names out of the engine's warning about parameters.
