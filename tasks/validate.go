@@ -12,6 +12,7 @@ import (
 	"io/fs"
 	"path"
 	"slices"
+	"strconv"
 	"strings"
 
 	"salescast/pkg/artifact"
@@ -36,7 +37,7 @@ const (
 func Validate(ctx context.Context, env Env, o ValidateOptions) (*Result, error) {
 	spec := stepSpec{
 		Name: validateStep, Options: o, Seed: o.Seed, Force: o.Force,
-		Salt: map[string]string{"panel": fmt.Sprint(columnar.PanelVersion), "report": quality.ReportSchema},
+		Salt: map[string]string{"panel": strconv.Itoa(columnar.PanelVersion), "report": quality.ReportSchema},
 	}
 	if o.Data.Source == "" {
 		spec.Inputs = []string{dataStep}

@@ -9,6 +9,7 @@ import (
 	"io"
 	"iter"
 	"slices"
+	"strconv"
 	"strings"
 
 	"salescast/pkg/calendar"
@@ -175,7 +176,7 @@ func openQuote(b []byte, open bool) bool {
 				i++
 				continue
 			}
-			open, start = false, false
+			start = false
 		}
 		if i >= len(b) {
 			return false
@@ -211,7 +212,7 @@ func newCSVTable(name string, in *bufio.Reader, c closers) (*csvTable, error) {
 		n := strings.TrimSpace(string(f))
 		switch {
 		case n == "":
-			return nil, &SyntaxError{File: name, Line: t.line, Column: fmt.Sprint(i + 1), Msg: "the column has no name", Hint: "name every column in the header (pandas: to_csv(index=False))"}
+			return nil, &SyntaxError{File: name, Line: t.line, Column: strconv.Itoa(i + 1), Msg: "the column has no name", Hint: "name every column in the header (pandas: to_csv(index=False))"}
 		case slices.Contains(t.names, n):
 			return nil, &SyntaxError{File: name, Line: t.line, Column: n, Msg: "two columns have this name", Hint: "rename one of them"}
 		}
@@ -238,7 +239,7 @@ func (t *csvTable) read(ctx context.Context, want []Column, at []int, fixed []st
 		for i, v := range fixed {
 			texts[i] = []byte(v)
 		}
-		any := false
+		found := false
 		for {
 			err := t.scan()
 			if errors.Is(err, io.EOF) {
@@ -251,7 +252,7 @@ func (t *csvTable) read(ctx context.Context, want []Column, at []int, fixed []st
 				yield(nil, err)
 				return
 			}
-			any = true
+			found = true
 			b.begin(t.line, t.raw)
 			if len(t.fields) != len(t.names) {
 				b.ragged(t.fields, at, len(t.names))
@@ -274,7 +275,7 @@ func (t *csvTable) read(ctx context.Context, want []Column, at []int, fixed []st
 				b.reset()
 			}
 		}
-		if !any {
+		if !found {
 			yield(nil, &SyntaxError{File: t.name, Line: t.line, Msg: "the file has a header and no rows", Hint: "a source needs rows below its header"})
 			return
 		}

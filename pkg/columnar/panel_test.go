@@ -8,6 +8,7 @@ import (
 	"math"
 	"math/rand/v2"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -279,7 +280,7 @@ func TestFrameSurvivesTheFile(t *testing.T) {
 func FuzzReadPanel(f *testing.F) {
 	b, _ := panel.NewBuilder(panel.Schema{Keys: []string{"k"}}, panel.BuilderOptions{Frequency: "D"})
 	for i := range 20 {
-		_ = b.AddText([]string{fmt.Sprint(i % 3)}, nil, calendar.Day(i), float32(i), nil)
+		_ = b.AddText([]string{strconv.Itoa(i % 3)}, nil, calendar.Day(i), float32(i), nil)
 	}
 	p, err := b.Build(context.Background())
 	if err != nil {

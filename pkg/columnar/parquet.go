@@ -84,7 +84,7 @@ func (f orderedField) Value(reflect.Value) reflect.Value { return reflect.Value{
 
 // tableWriter writes columns of row groups. The first error sticks.
 type tableWriter struct {
-	w    *parquet.Writer
+	w    *parquet.GenericWriter[any]
 	buf  []parquet.Value
 	rows int // of the open row group
 	err  error
@@ -102,7 +102,7 @@ func newTableWriter(w io.Writer, leaves []leaf) (*tableWriter, error) {
 		g.Group[l.name] = l.node
 		g.fields = append(g.fields, orderedField{l.node, l.name})
 	}
-	pw := parquet.NewWriter(w, parquet.NewSchema("salescast", g),
+	pw := parquet.NewGenericWriter[any](w, parquet.NewSchema("salescast", g),
 		parquet.Compression(&zstd.Codec{Level: zstd.SpeedFastest}), parquet.CreatedBy("salescast", "1", ""))
 	return &tableWriter{w: pw, buf: make([]parquet.Value, chunkRows)}, nil
 }

@@ -261,15 +261,17 @@ func textOf(t parquet.Type) (func([]byte, parquet.Value) []byte, error) {
 			}
 		}
 	} else if c := t.ConvertedType(); c != nil { // files of older writers
-		switch *c {
-		case deprecated.Date:
+		switch k := *c; {
+		case k == deprecated.Date:
 			return dateText, nil
-		case deprecated.TimestampMillis:
+		case k == deprecated.TimestampMillis:
 			return instantText(time.Millisecond), nil
-		case deprecated.TimestampMicros:
+		case k == deprecated.TimestampMicros:
 			return instantText(time.Microsecond), nil
-		case deprecated.Uint8, deprecated.Uint16, deprecated.Uint32, deprecated.Uint64:
+		case k == deprecated.Uint8 || k == deprecated.Uint16 || k == deprecated.Uint32 || k == deprecated.Uint64:
 			return unsignedText(t.Kind()), nil
+		case k == deprecated.Decimal:
+			return nil, errors.New("the column is a decimal of an older writer, which does not say its scale")
 		}
 	}
 	switch t.Kind() {

@@ -73,12 +73,14 @@ func TestCSV(t *testing.T) {
 		{"quotes", "store,date,sales\n\"a, \"\"b\"\"\n\",2026-03-01,\"3\"\n\"\",2026-03-02,4\n", "2: \"a, \\\"b\\\"\\n\" 2026-03-01 3\n4: \"\" 2026-03-02 4\n", ""},
 		{"quote inside a field", "store,date,sales\n5\" pipe,2026-03-01,3\n", "2: \"5\\\" pipe\" 2026-03-01 3\n", ""},
 		{"missing words and booleans", "store,date,sales\na,2026-03-01,NA\na,2026-03-02,True\n", "2: \"a\" 2026-03-01 NaN\n3: \"a\" 2026-03-02 1\n", ""},
-		{"faults", "store,date,sales\na,2026-02-30,x\na,01.03.2026,\"12,5\"\na,2026-03-01,1,2\na,2026-03-01\na,,1\na,9999-12-31,1\n\xff,2026-03-01,1\n",
+		{
+			"faults", "store,date,sales\na,2026-02-30,x\na,01.03.2026,\"12,5\"\na,2026-03-01,1,2\na,2026-03-01\na,,1\na,9999-12-31,1\n\xff,2026-03-01,1\n",
 			"2: \"a\" 1970-01-01 NaN\n3: \"a\" 1970-01-01 NaN\n4: \"\" 1970-01-01 NaN\n5: \"\" 1970-01-01 NaN\n6: \"a\" 1970-01-01 1\n7: \"a\" 1970-01-01 1\n8: \"\" 2026-03-01 1\n" +
 				"fault line 2 column 1 kind 5 \"2026-02-30\" raw \"a,2026-02-30,x\"\nfault line 2 column 2 kind 2 \"x\" raw \"a,2026-02-30,x\"\n" +
 				"fault line 3 column 1 kind 4 \"01.03.2026\" raw \"a,01.03.2026,\\\"12,5\\\"\"\nfault line 3 column 2 kind 3 \"12,5\" raw \"a,01.03.2026,\\\"12,5\\\"\"\n" +
 				"fault line 4 column 2 kind 3 \"1,2\" raw \"a,2026-03-01,1,2\"\nfault line 5 column -1 kind 1 \"a,2026-03-01\" raw \"a,2026-03-01\"\n" +
-				"fault line 6 column 1 kind 6 \"\" raw \"a,,1\"\nfault line 7 column 1 kind 5 \"9999-12-31\" raw \"a,9999-12-31,1\"\nfault line 8 column 0 kind 7 \"�\" raw \"\\xff,2026-03-01,1\"\n", ""},
+				"fault line 6 column 1 kind 6 \"\" raw \"a,,1\"\nfault line 7 column 1 kind 5 \"9999-12-31\" raw \"a,9999-12-31,1\"\nfault line 8 column 0 kind 7 \"�\" raw \"\\xff,2026-03-01,1\"\n", "",
+		},
 		{"empty", "", "", "f.csv: the file is empty"},
 		{"blank", "\n\n", "", "f.csv: the file is empty"},
 		{"header only", "store,date,sales\n", "", "f.csv:2: the file has a header and no rows"},
@@ -167,9 +169,17 @@ func TestParquetTypes(t *testing.T) {
 		t.Fatalf("header %v, %v", header, err)
 	}
 	want := []columnar.Column{
-		{Name: "store", Kind: panel.TextColumn, Dictionary: &panel.Dictionary{}}, {Name: "date", Kind: panel.DateColumn}, {Name: "sales", Kind: panel.NumberColumn},
-		{Name: "int", Kind: panel.TextColumn, Dictionary: &panel.Dictionary{}}, {Name: "stamp", Kind: panel.DateColumn}, {Name: "price", Kind: panel.NumberColumn}, {Name: "flag", Kind: panel.NumberColumn},
-		{Name: "text", Kind: panel.DateColumn}, {Name: "small", Kind: panel.NumberColumn}, {Name: "uint", Kind: panel.NumberColumn}, {Name: "year", Kind: panel.TextColumn, Dictionary: &panel.Dictionary{}},
+		{Name: "store", Kind: panel.TextColumn, Dictionary: &panel.Dictionary{}},
+		{Name: "date", Kind: panel.DateColumn},
+		{Name: "sales", Kind: panel.NumberColumn},
+		{Name: "int", Kind: panel.TextColumn, Dictionary: &panel.Dictionary{}},
+		{Name: "stamp", Kind: panel.DateColumn},
+		{Name: "price", Kind: panel.NumberColumn},
+		{Name: "flag", Kind: panel.NumberColumn},
+		{Name: "text", Kind: panel.DateColumn},
+		{Name: "small", Kind: panel.NumberColumn},
+		{Name: "uint", Kind: panel.NumberColumn},
+		{Name: "year", Kind: panel.TextColumn, Dictionary: &panel.Dictionary{}},
 	}
 	got, err := readAll(t.Context(), f, want)
 	if err != nil {

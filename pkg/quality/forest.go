@@ -162,8 +162,19 @@ func isolationScores(rng *rand.Rand, rows [][]float32) []float64 {
 	return sums
 }
 
+// varying counts the columns that have more than one value: with a single one there are no combinations, and outliers have their own rule.
+func (v *reservoir) varying() int {
+	n := 0
+	for c := range v.cols {
+		if slices.ContainsFunc(v.rows, func(r []float32) bool { return r[c] != v.rows[0][c] }) {
+			n++
+		}
+	}
+	return n
+}
+
 func (v *reservoir) report(found *Collector) {
-	if len(v.rows) < 64 || len(v.cols) < 2 {
+	if len(v.rows) < 64 || v.varying() < 2 {
 		return
 	}
 	scores := isolationScores(v.rng, v.rows)

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -135,7 +136,7 @@ var catalogue = []rule{
 	{"missing_key", Warning, true, "%d rows have an empty key", "fill in the columns of data.keys"},
 	{"negative", Warning, true, "%d rows have negative sales", "book returns apart from sales, or set them to zero"},
 	{"not_finite", Warning, true, "%d rows have an infinite number", "mend the cells, or empty them where the value is unknown"},
-	{"unknown_category", Warning, true, "%d rows have a category that is not expected", "correct the spelling, or add it to the list under data.expected"},
+	{"unknown_category", Warning, true, "%d rows have a category that is not expected", "correct the spelling, or add it to the list under validate.expected"},
 	{"off_grid", Error, true, "%d rows have a date on which no step of the frequency begins", "move them to the first day of their week or month, or set data.frequency to D"},
 	{"future_sale", Error, true, "%d rows have a sale on a day that is yet to come", "mend the dates; leave the sale empty in rows of a plan"},
 	{"other_frequency", Error, false, "%d series have stretches of weekly or monthly rows among daily ones", "keep one frequency in one source: sum the finer rows, or validate the coarser series apart"},
@@ -244,7 +245,7 @@ func (c *Collector) Findings() []Finding {
 		}
 		g := *f
 		if strings.Contains(g.Message, "%d") {
-			g.Message = strings.Replace(counted(g.Message, g.Count), "%d", fmt.Sprint(g.Count), 1)
+			g.Message = strings.Replace(counted(g.Message, g.Count), "%d", strconv.FormatInt(g.Count, 10), 1)
 		}
 		out = append(out, g)
 	}
@@ -258,9 +259,16 @@ func counted(s string, n int64) string {
 		return s
 	}
 	for _, p := range [][2]string{
-		{"%d rows repeat", "%d row repeats"}, {"%d rows have", "%d row has"}, {"%d rows precede the first sale of their", "%d row precedes the first sale of its"},
-		{"%d series have", "%d series has"}, {"%d series change", "%d series changes"}, {"%d columns have", "%d column has"}, {"%d files have", "%d file has"},
-		{"%d sales lie far from what is usual in their", "%d sale lies far from what is usual in its"}, {"rows inside series were", "row inside series was"}, {"%d rows of a sample are", "%d row of a sample is"},
+		{"%d rows repeat", "%d row repeats"},
+		{"%d rows have", "%d row has"},
+		{"%d rows precede the first sale of their", "%d row precedes the first sale of its"},
+		{"%d series have", "%d series has"},
+		{"%d series change", "%d series changes"},
+		{"%d columns have", "%d column has"},
+		{"%d files have", "%d file has"},
+		{"%d sales lie far from what is usual in their", "%d sale lies far from what is usual in its"},
+		{"rows inside series were", "row inside series was"},
+		{"%d rows of a sample are", "%d row of a sample is"},
 	} {
 		s = strings.Replace(s, p[0], p[1], 1)
 	}
