@@ -261,16 +261,16 @@ func textOf(t parquet.Type) (func([]byte, parquet.Value) []byte, error) {
 			}
 		}
 	} else if c := t.ConvertedType(); c != nil { // files of older writers
-		switch k := *c; {
-		case k == deprecated.Date:
+		switch *c { //nolint:exhaustive // the others read like their physical type
+		case deprecated.Date:
 			return dateText, nil
-		case k == deprecated.TimestampMillis:
+		case deprecated.TimestampMillis:
 			return instantText(time.Millisecond), nil
-		case k == deprecated.TimestampMicros:
+		case deprecated.TimestampMicros:
 			return instantText(time.Microsecond), nil
-		case k == deprecated.Uint8 || k == deprecated.Uint16 || k == deprecated.Uint32 || k == deprecated.Uint64:
+		case deprecated.Uint8, deprecated.Uint16, deprecated.Uint32, deprecated.Uint64:
 			return unsignedText(t.Kind()), nil
-		case k == deprecated.Decimal:
+		case deprecated.Decimal:
 			return nil, errors.New("the column is a decimal of an older writer, which does not say its scale")
 		}
 	}

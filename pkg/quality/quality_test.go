@@ -60,10 +60,10 @@ func TestFindingsComeWorstFirstAndCounted(t *testing.T) {
 }
 
 // series builds a panel of one series a value; NaN is an empty sale, and the covariate follows the function.
-func series(t *testing.T, f string, covariate func(s, i int) float32, values ...[]float32) *panel.Panel {
+func series(t *testing.T, covariate func(s, i int) float32, values ...[]float32) *panel.Panel {
 	t.Helper()
 	b, err := panel.NewBuilder(panel.Schema{Keys: []string{"id"}, Covariates: []panel.Attribute{{Name: "promo", Role: panel.KnownFuture}}},
-		panel.BuilderOptions{Frequency: f, Missing: panel.Zero})
+		panel.BuilderOptions{Frequency: "D", Missing: panel.Zero})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -110,7 +110,7 @@ func TestProfileNamesWhatIsOddAboutSeries(t *testing.T) {
 	t.Parallel()
 	nan := float32(math.NaN())
 	usual := func(i int) float32 { return float32(20 + i%7 + i%3) }
-	p := series(t, "D", none,
+	p := series(t, none,
 		days(100, usual),
 		days(100, func(int) float32 { return 5 }), // constant
 		days(100, func(int) float32 { return 0 }), // never sold
@@ -150,7 +150,7 @@ func TestPlanThatReachesTheHorizonIsEnough(t *testing.T) {
 		})
 	}
 	for n, want := range map[int]int{6: 1, 7: 0, 9: 0} {
-		if got := profile(t, series(t, "D", none, plan(n)), 7); len(got) != want {
+		if got := profile(t, series(t, none, plan(n)), 7); len(got) != want {
 			t.Errorf("a plan of %d days: %v", n, rules(got))
 		}
 	}
@@ -160,7 +160,7 @@ func TestPlanThatReachesTheHorizonIsEnough(t *testing.T) {
 		}
 		return 1
 	}
-	got := profile(t, series(t, "D", missing, plan(7)), 7)
+	got := profile(t, series(t, missing, plan(7)), 7)
 	if len(got) != 1 || got[0].First[0].Text != "s0: promo from "+calendar.Day(18063).String() {
 		t.Errorf("a hole in the plan: %+v", got)
 	}
@@ -171,13 +171,13 @@ func TestOutliersAreRobust(t *testing.T) {
 	t.Parallel()
 	rng := rand.New(rand.NewPCG(1, 1))
 	noisy := days(700, func(i int) float32 { return float32(math.Max(0, math.Round(50+20*float64(i%7)+10*rng.NormFloat64()))) })
-	if got := profile(t, series(t, "D", none, noisy), 7); slices.ContainsFunc(got, func(f quality.Finding) bool { return f.Rule == "outlier" }) {
+	if got := profile(t, series(t, none, noisy), 7); slices.ContainsFunc(got, func(f quality.Finding) bool { return f.Rule == "outlier" }) {
 		t.Errorf("noise has outliers: %v", rules(got))
 	}
 	for i := 10; i < 700; i += 10 { // a tenth of all rows
 		noisy[i] += 5000
 	}
-	got := profile(t, series(t, "D", none, noisy), 7)
+	got := profile(t, series(t, none, noisy), 7)
 	i := slices.IndexFunc(got, func(f quality.Finding) bool { return f.Rule == "outlier" })
 	if i < 0 || got[i].Count != 69 {
 		t.Errorf("got %v, want 69 outliers", rules(got))
@@ -192,7 +192,7 @@ func TestForestFindsTheStranger(t *testing.T) {
 	y[1234] = 170
 	price := days(2000, func(int) float32 { return float32(2 + 0.1*rng.NormFloat64()) })
 	price[1234] = 9
-	p := series(t, "D", func(_, i int) float32 { return price[i] }, y)
+	p := series(t, func(_, i int) float32 { return price[i] }, y)
 	first := profile(t, p, 7)
 	i := slices.IndexFunc(first, func(f quality.Finding) bool { return f.Rule == "unusual_rows" })
 	if i < 0 || !strings.Contains(first[i].First[0].Text, calendar.Day(18000+1234).String()) || first[i].Count > 3 {
