@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"flag"
 	"image/png"
+	"math"
 	"os"
 	"path/filepath"
 	"testing"
@@ -77,4 +78,76 @@ func BenchmarkPictures(b *testing.B) {
 			}
 		}
 	}
+}
+
+// TestOddData: data with nothing to show still gives pictures, and says no nonsense on the way.
+func TestOddData(t *testing.T) {
+	t.Parallel()
+	for name, d := range oddities(t) {
+		for _, p := range d.Pictures() {
+			t.Run(name+"/"+p.Name, func(t *testing.T) {
+				t.Parallel()
+				var b bytes.Buffer
+				if err := p.Draw(&b); err != nil {
+					t.Fatal(err)
+				}
+				if _, err := png.Decode(bytes.NewReader(b.Bytes())); err != nil {
+					t.Error(err)
+				}
+				if *pictures != "" {
+					if err := os.WriteFile(filepath.Join(*pictures, name+"-"+p.Name), b.Bytes(), 0o600); err != nil {
+						t.Fatal(err)
+					}
+				}
+			})
+		}
+	}
+}
+
+func oddities(t *testing.T) map[string]*Data {
+	t.Helper()
+	odd := map[string]func(s *reporttest.Shop){
+		"nothing observed": func(s *reporttest.Shop) {
+			for i := range s.Panel.Observed {
+				s.Panel.Observed[i] = false
+			}
+			for i := range s.Predictions.Actual {
+				s.Predictions.Actual[i] = math.NaN()
+			}
+		},
+		"all zero": func(s *reporttest.Shop) {
+			clear(s.Panel.Target)
+			for i, y := range s.Predictions.Actual {
+				s.Predictions.Actual[i] = 0 * y
+			}
+			clear(s.Predictions.Forecast)
+			clear(s.Predictions.Quantiles)
+		},
+		"no quantiles": func(s *reporttest.Shop) { s.Predictions.Levels, s.Predictions.Quantiles = nil, nil },
+		"no forecasts": func(s *reporttest.Shop) {
+			for i := range s.Predictions.Forecast {
+				s.Predictions.Forecast[i] = math.NaN()
+			}
+			for i := range s.Predictions.Quantiles {
+				s.Predictions.Quantiles[i] = math.NaN()
+			}
+		},
+		"huge": func(s *reporttest.Shop) {
+			for i := range s.Predictions.Forecast {
+				s.Predictions.Forecast[i] *= 1e30
+			}
+		},
+		"no baseline": func(s *reporttest.Shop) { s.Predictions.Models[2] = "other" },
+	}
+	out := map[string]*Data{}
+	for name, spoil := range odd {
+		s := reporttest.New(2, 2, 60, 2, 7)
+		spoil(s)
+		ev, err := metric.Evaluate(s.Panel, s.Predictions)
+		if err != nil {
+			t.Fatal(err)
+		}
+		out[name] = &Data{s.Panel, s.Predictions, ev, "ensemble", "seasonal_naive", "sales", []Importance{{"xgboost", nil}, {"lightgbm", []Feature{{"a", 0}}}}}
+	}
+	return out
 }
