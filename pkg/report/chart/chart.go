@@ -47,14 +47,13 @@ type Picture struct {
 
 // Pictures lists what can be drawn of d, in the order in which it is best looked at.
 func (d *Data) Pictures() []Picture {
-	ps := []Picture{
-		{"metrics.png", d.drawMetrics},
-		{"total.png", d.drawTotal},
-		{"series.png", d.drawSeries},
-		{"series_error.png", d.drawSeriesError},
-		{"horizon.png", d.drawHorizon},
-		{"residuals.png", d.drawResiduals},
-		{"calibration.png", d.drawCalibration},
+	ps := []Picture{{"metrics.png", d.drawMetrics}, {"total.png", d.drawTotal}, {"series.png", d.drawSeries}}
+	if d.model(d.Baseline) >= 0 {
+		ps = append(ps, Picture{"series_error.png", d.drawSeriesError})
+	}
+	ps = append(ps, Picture{"horizon.png", d.drawHorizon}, Picture{"residuals.png", d.drawResiduals})
+	if len(d.Evaluation.Levels) > 0 {
+		ps = append(ps, Picture{"calibration.png", d.drawCalibration})
 	}
 	if len(d.Importance) > 0 {
 		ps = append(ps, Picture{"importance.png", d.drawImportance})

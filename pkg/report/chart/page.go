@@ -161,7 +161,7 @@ func spread(at []vg.Length, gap vg.Length) {
 	}
 }
 
-// number writes v short enough for an axis: 950, 12.5k, 3.1M.
+// number writes v short enough for an axis: 950, 12.5k, 3.1M, 1.2e+15.
 func number(v float64) string {
 	a := math.Abs(v)
 	trim := func(x float64, decimals int, unit string) string {
@@ -175,6 +175,10 @@ func number(v float64) string {
 		return strings.Replace(s, "-", "−", 1) + unit
 	}
 	switch {
+	case a >= 1e12:
+		return strings.Replace(fmt.Sprintf("%.1e", v), "-", "−", 1)
+	case a >= 1e9:
+		return trim(v/1e9, 1, "G")
 	case a >= 1e6:
 		return trim(v/1e6, 1, "M")
 	case a >= 1e4:
@@ -189,6 +193,9 @@ func number(v float64) string {
 
 // percent writes a share with as many decimals as help.
 func percent(v float64, decimals int) string {
+	if math.Abs(v) >= 1e3 {
+		return number(100*v) + " %"
+	}
 	s := fmt.Sprintf("%.*f", decimals, 100*v)
 	if strings.Trim(s, "-0.") == "" {
 		s = strings.TrimPrefix(s, "-")

@@ -28,7 +28,12 @@ type bar struct {
 
 func asPercent(v float64) string { return percent(v, 1) }
 
-func asScore(v float64) string { return strings.Replace(fmt.Sprintf("%.3f", v), "-", "−", 1) }
+func asScore(v float64) string {
+	if math.Abs(v) >= 1e4 {
+		return number(v)
+	}
+	return strings.Replace(fmt.Sprintf("%.3f", v), "-", "−", 1)
+}
 
 // rowHeight is that of one bar and the gap to the next.
 const rowHeight = vg.Length(20)
@@ -138,13 +143,8 @@ func darker(c color.NRGBA) color.NRGBA {
 
 func (d *Data) drawSeriesError(w io.Writer) error {
 	m, base := d.model(d.Primary), d.model(d.Baseline)
-	reading := "One dot per series; its area is its sales."
-	var xy []seriesDot
-	wins := 0
-	if base >= 0 {
-		xy, wins = d.seriesDots(m, base)
-		reading = fmt.Sprintf("One dot per series; below the line %s errs less than %s. Larger dots sell more.", label(d.Primary), label(d.Baseline))
-	}
+	xy, wins := d.seriesDots(m, base)
+	reading := fmt.Sprintf("One dot per series; below the line %s errs less than %s. Larger dots sell more.", label(d.Primary), label(d.Baseline))
 	pg := newPage(560, 560, fmt.Sprintf("Better than %s in %d of %d series", label(d.Baseline), wins, len(xy)), reading)
 	p := axes("WAPE of " + label(d.Baseline))
 	lo, hi, biggest := 2.0, 0.0, 0.0
