@@ -22,7 +22,7 @@ import (
 func predicted(t *testing.T, shop *reporttest.Shop) Env {
 	t.Helper()
 	env := stepEnv(t)
-	make := func(name string, inputs []string, options any, body func(ctx context.Context, s *Step) error) {
+	step := func(name string, inputs []string, options any, body func(ctx context.Context, s *Step) error) {
 		if r, err := runStep(t.Context(), env, stepSpec{Name: name, Options: options, Inputs: inputs, Seed: 42}, body); err != nil || r.Status != Done {
 			t.Fatalf("%s: %+v, %v", name, r, err)
 		}
@@ -42,7 +42,7 @@ func predicted(t *testing.T, shop *reporttest.Shop) Env {
 		return out.Close()
 	}
 	data := DataOptions{Source: "shop.csv", Keys: []string{"store", "item"}, Time: "date", Target: "sales", KnownFuture: []string{"promo"}}
-	make("validate", nil, ValidateOptions{Data: data, Horizon: shop.Horizon}, func(ctx context.Context, s *Step) error {
+	step("validate", nil, ValidateOptions{Data: data, Horizon: shop.Horizon}, func(ctx context.Context, s *Step) error {
 		out, err := s.Create(ctx, "panel.parquet")
 		if err != nil {
 			return err
@@ -64,15 +64,15 @@ func predicted(t *testing.T, shop *reporttest.Shop) Env {
 			{"rule":"outlier","severity":"warning","count":2,"sentence":"2 sales are far off.","cure":"look at them","examples":[{"file":"shop.csv","line":7}]}]}`))
 	})
 	for _, m := range []string{"lightgbm", "xgboost"} {
-		make("train/"+m, []string{"validate"}, TrainOptions{Model: m, Horizon: shop.Horizon}, func(ctx context.Context, s *Step) error {
+		step("train/"+m, []string{"validate"}, TrainOptions{Model: m, Horizon: shop.Horizon}, func(ctx context.Context, s *Step) error {
 			return s.WriteJSON(ctx, "importance.json", []chart.Feature{{Name: "weekday", Gain: 3}, {Name: "promo", Gain: 1}})
 		})
 	}
 	o := EnsembleOptions{Models: []string{"lightgbm", "xgboost"}, Horizon: shop.Horizon, Backtest: BacktestOptions{Origins: 2}}
-	make("ensemble", []string{"train/lightgbm", "train/xgboost", "validate"}, o, func(_ context.Context, s *Step) error {
+	step("ensemble", []string{"train/lightgbm", "train/xgboost", "validate"}, o, func(_ context.Context, s *Step) error {
 		return predictions(s, "backtest.parquet", shop)
 	})
-	make("forecast", []string{"ensemble"}, ForecastOptions{Horizon: shop.Horizon, Quantiles: reporttest.Levels}, func(_ context.Context, s *Step) error {
+	step("forecast", []string{"ensemble"}, ForecastOptions{Horizon: shop.Horizon, Quantiles: reporttest.Levels}, func(_ context.Context, s *Step) error {
 		return predictions(s, "forecast.parquet", shop)
 	})
 	return env

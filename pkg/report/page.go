@@ -83,6 +83,13 @@ func (p *Page) Render(w io.Writer) error {
 	if err != nil {
 		return fmt.Errorf("render report: %w", err)
 	}
+	if v.Plotly, err = library(); err != nil {
+		return fmt.Errorf("render report: %w", err)
+	}
+	return v.render(w)
+}
+
+func (v *view) render(w io.Writer) error {
 	t, err := template.New("page.html").ParseFS(assets, "assets/page.html")
 	if err != nil {
 		return fmt.Errorf("render report: %w", err)
@@ -149,10 +156,6 @@ func (p *Page) view() (*view, error) {
 		return nil, errors.New("there is no panel, no evaluation, or none of the model that the report is about")
 	}
 	v := &view{Page: p, Repeating: repeating(p.Panel.Frequency)}
-	var err error
-	if v.Plotly, err = library(); err != nil {
-		return nil, err
-	}
 	css, err := text("page.css")
 	if err != nil {
 		return nil, err
