@@ -234,7 +234,7 @@ func TestReport(t *testing.T) {
 		t.Fatalf("%+v, %v", r, err)
 	}
 	page := string(readStep(t, env, "report", "index.html"))
-	for _, want := range []string{"<h1>Forecast of sales</h1>", "better than repeating last week", "2 sales are far off.", "train/xgboost", "shop.csv", "weekday", "file shop.csv, line 7"} {
+	for _, want := range []string{"<h1>Forecast of sales</h1>", "better than repeating last week", "2 sales are far off.", "train/xgboost", "shop.csv", "weekday", "shop.csv:7"} {
 		if !strings.Contains(page, want) {
 			t.Errorf("the page does not say %q", want)
 		}

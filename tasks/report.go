@@ -4,11 +4,11 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
 
 	"salescast/pkg/metric"
+	"salescast/pkg/quality"
 	"salescast/pkg/report"
 )
 
@@ -197,30 +197,15 @@ func qualityOf(ctx context.Context, in *Opened) (report.Quality, error) {
 	if err != nil {
 		return report.Quality{}, err
 	}
-	var doc struct {
-		Rows        int64 `json:"rows"`
-		Quarantined int64 `json:"quarantined"`
-		Findings    []struct {
-			Rule     string           `json:"rule"`
-			Severity string           `json:"severity"`
-			Count    int64            `json:"count"`
-			Sentence string           `json:"sentence"`
-			Cure     string           `json:"cure"`
-			Examples []map[string]any `json:"examples"`
-		} `json:"findings"`
-	}
+	var doc quality.Report
 	if err := json.Unmarshal(b, &doc); err != nil {
 		return report.Quality{}, in.damagedFile(ctx, "report.json", err)
 	}
 	out := report.Quality{Rows: doc.Rows, Quarantined: doc.Quarantined}
 	for _, f := range doc.Findings {
-		v := report.Finding{Rule: f.Rule, Severity: f.Severity, Count: f.Count, Sentence: f.Sentence, Cure: f.Cure}
-		for _, e := range f.Examples {
-			var parts []string
-			for _, k := range slices.Sorted(maps.Keys(e)) {
-				parts = append(parts, k+" "+said(e[k]))
-			}
-			v.Examples = append(v.Examples, strings.Join(parts, ", "))
+		v := report.Finding{Rule: f.Rule, Severity: string(f.Severity), Count: f.Count, Sentence: f.Message, Cure: f.Cure}
+		for _, at := range f.First {
+			v.Examples = append(v.Examples, at.String())
 		}
 		out.Findings = append(out.Findings, v)
 	}

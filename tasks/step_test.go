@@ -224,7 +224,13 @@ func TestDamageIsFound(t *testing.T) {
 	}
 	flipped := bytes.Clone(whole)
 	flipped[len(flipped)/2] ^= 1
-	for name, b := range map[string][]byte{"flipped": flipped, "short": whole[:len(whole)-1], "long": append(bytes.Clone(whole), 'x'), "empty": nil} {
+	// The last of them has another size, which is what is looked at below; so the order matters.
+	damages := []struct {
+		name string
+		b    []byte
+	}{{"flipped", flipped}, {"short", whole[:len(whole)-1]}, {"long", append(bytes.Clone(whole), 'x')}, {"empty", nil}}
+	for _, d := range damages {
+		name, b := d.name, d.b
 		if _, err := env.Store.Put(t.Context(), path.Join("first", f.Object), bytes.NewReader(b)); err != nil {
 			t.Fatal(err)
 		}
