@@ -207,8 +207,12 @@ func (s *Step) attemptOnce(ctx context.Context, began time.Time, body func(conte
 	}
 	status := track.Failed // also what a panic leaves
 	defer func() {
-		gctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), goodbye)
-		defer cancel()
+		gctx := ctx // a step that was not stopped gives its tracker all the time it wants
+		if ctx.Err() != nil {
+			var cancel context.CancelFunc
+			gctx, cancel = context.WithTimeout(context.WithoutCancel(ctx), goodbye)
+			defer cancel()
+		}
 		s.phases.end()
 		if status != track.Finished || winner != nil {
 			s.discard(gctx)

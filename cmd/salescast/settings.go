@@ -36,6 +36,7 @@ type config struct {
 	}
 	Tracking struct {
 		Experiment string
+		Mode       string
 	}
 	Seed uint64
 
@@ -143,6 +144,10 @@ func settings() []setting {
 		},
 		{key: "report.title", doc: "the title of the report", at: func(c *config) any { return &c.Report.Title }, def: `""`},
 		{key: "tracking.experiment", doc: "the MLflow experiment that runs are recorded in", at: func(c *config) any { return &c.Tracking.Experiment }, def: "salescast"},
+		{
+			key: "tracking.mode", doc: "with MLFLOW_TRACKING_URI set: required (a step fails without the server), spool (it goes on, and sync follows), off (nothing is recorded)",
+			at: func(c *config) any { return &c.Tracking.Mode }, def: trackSpool, allowed: []string{trackRequired, trackSpool, trackOff},
+		},
 		{key: "seed", doc: "the seed of everything random", at: func(c *config) any { return &c.Seed }, def: "42"},
 	}
 }

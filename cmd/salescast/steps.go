@@ -29,8 +29,12 @@ func (a *app) stepIn(ctx context.Context, cmd *cobra.Command, workspace string, 
 	}
 	res, err := do(ctx, env, c)
 	// The record is brought to where it lasts, also after a cancelled step.
-	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), patience)
-	defer cancel()
+	last := ctx
+	if ctx.Err() != nil {
+		var cancel context.CancelFunc
+		last, cancel = context.WithTimeout(context.WithoutCancel(ctx), patience)
+		defer cancel()
+	}
 	if cerr := closeEnv(last); err == nil {
 		err = cerr
 	} else if cerr != nil {

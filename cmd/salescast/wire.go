@@ -3,7 +3,8 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
+	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"strings"
@@ -12,8 +13,6 @@ import (
 	"salescast/pkg/artifact/dir"
 	"salescast/pkg/artifact/s3"
 	"salescast/pkg/regress/engines"
-	"salescast/pkg/track"
-	"salescast/pkg/track/spool"
 	"salescast/tasks"
 )
 
@@ -33,7 +32,11 @@ func (a *app) openStore(url string) (artifact.Store, artifact.Location, error) {
 	default:
 		s, err := s3.New(a.s3Config(), at)
 		if err != nil {
-			return nil, at, &tasks.Error{Kind: tasks.KindConfig, Op: "open workspace " + at.String(), Err: err, Hint: "credentials and endpoint come from AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_ENDPOINT_URL_S3"}
+			kind := tasks.KindConfig
+			if errors.Is(err, fs.ErrPermission) {
+				kind = tasks.KindPermission
+			}
+			return nil, at, &tasks.Error{Kind: kind, Op: "open workspace " + at.String(), Err: err, Hint: "credentials and endpoint come from AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_ENDPOINT_URL_S3"}
 		}
 		return s, at, nil
 	}
@@ -78,7 +81,8 @@ func (a *app) openEnv(workspace string, c *config) (tasks.Env, func(context.Cont
 		return env, nil, err
 	}
 	env.Store = store
-	tracker, registry, err := a.openTracker(at)
+	maps.Copy(env.Tags, a.sourceTags())
+	tracker, registry, err := a.openTracker(at, c)
 	if err != nil {
 		return env, nil, err
 	}
@@ -105,23 +109,6 @@ func engineCache() string {
 		return ""
 	}
 	return filepath.Join(d, "salescast", "engines")
-}
-
-// openTracker opens the spool beside the objects of a folder, or in the state folder for a workspace that is elsewhere.
-func (a *app) openTracker(at artifact.Location) (track.Tracker, track.Registry, error) {
-	folder := filepath.Join(at.Path, ".salescast", "spool")
-	if at.Scheme != artifact.SchemeFile {
-		state, err := a.stateDir()
-		if err != nil {
-			return nil, nil, err
-		}
-		folder = filepath.Join(state, "spool", strings.NewReplacer("://", "-", "/", "-").Replace(at.String()))
-	}
-	s, err := spool.Open(folder, 0)
-	if err != nil {
-		return nil, nil, fmt.Errorf("open tracking spool: %w", err)
-	}
-	return s, spool.NewRegistry(s, a.now), nil
 }
 
 func (a *app) stateDir() (string, error) {

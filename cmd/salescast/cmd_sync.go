@@ -1,0 +1,119 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"github.com/spf13/cobra"
+
+	"salescast/pkg/track/mlflow"
+	"salescast/pkg/track/spool"
+	"salescast/tasks"
+)
+
+func (a *app) syncCommand() *cobra.Command {
+	var keep bool
+	cmd := &cobra.Command{
+		Use:   "sync",
+		Short: "Send recorded runs to MLflow",
+		Long: `Send the runs that were recorded while there was no MLflow server, or while it was away, to the
+server of MLFLOW_TRACKING_URI: those of the workspace of -w, or all that wait in the state folder.
+
+Running it twice, or again after it was interrupted anywhere, gives the same as running it once:
+every run is there once, with the times at which things happened.
+
+Reads spools. Writes to MLflow, and removes what has arrived and ended unless --keep.`,
+		Example: "  MLFLOW_TRACKING_URI=http://127.0.0.1:5000 salescast sync -w runs/bakery\n  salescast sync",
+		Args:    cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			res, err := a.sync(cmd.Context(), keep)
+			if err != nil {
+				return err
+			}
+			return a.answer(res)
+		},
+	}
+	cmd.Flags().BoolVar(&keep, "keep", false, "keep what was sent, for another server")
+	return cmd
+}
+
+func (a *app) sync(ctx context.Context, keep bool) (*tasks.Result, error) {
+	uri := a.getenv("MLFLOW_TRACKING_URI")
+	if uri == "" {
+		return nil, &tasks.Error{Kind: tasks.KindConfig, Op: "sync", Err: errNoServer, Hint: "set it to the address of the server, such as http://127.0.0.1:5000"}
+	}
+	folders, err := a.spools()
+	if err != nil {
+		return nil, err
+	}
+	server, err := a.openMLflow(uri, 0)
+	if err != nil {
+		return nil, err
+	}
+	res := &tasks.Result{Schema: tasks.ResultSchema, Step: "sync", Status: tasks.Done, Workspace: a.global.workspace, Rows: map[string]int64{}, Warnings: []string{}}
+	errs := make([]error, 0, len(folders))
+	for _, folder := range folders {
+		err := a.syncFolder(ctx, folder, server, uri, keep, res)
+		if ctx.Err() != nil {
+			return nil, err
+		}
+		errs = append(errs, err)
+	}
+	return res, errors.Join(errs...)
+}
+
+func (a *app) syncFolder(ctx context.Context, folder string, server *mlflow.Tracker, uri string, keep bool, res *tasks.Result) error {
+	s, err := spool.Open(folder, 0)
+	if err != nil {
+		return fmt.Errorf("open tracking spool: %w", err)
+	}
+	done, err := spool.Replay(ctx, s, server, uri)
+	res.Rows["runs"] += int64(len(done.Runs))
+	res.Rows["unchanged"] += int64(done.Unchanged)
+	for _, r := range done.Runs {
+		a.log.Info().Str("run", r.Name).Str("run_id", r.RunID).Str("url", r.URL).Msg("sent")
+		if r.Open {
+			res.Warnings = append(res.Warnings, fmt.Sprintf("run %s (%s) has no end: its process is at work still, or was killed", r.Name, r.Key))
+		}
+	}
+	if err != nil || keep {
+		return err
+	}
+	if _, err := spool.Prune(ctx, s); err != nil {
+		return fmt.Errorf("remove what was sent: %w", err)
+	}
+	return nil
+}
+
+// spools are the folder of the workspace's spool, or all of the state folder's.
+func (a *app) spools() ([]string, error) {
+	if a.global.workspace != "" {
+		_, at, err := a.openStore(a.global.workspace)
+		if err != nil {
+			return nil, err
+		}
+		folder, err := a.spoolFolder(at)
+		if err != nil {
+			return nil, err
+		}
+		if _, err := os.Stat(folder); err != nil {
+			return nil, &tasks.Error{Kind: tasks.KindInputMissing, Op: "sync", Err: err, Hint: "nothing was recorded for this workspace on this machine"}
+		}
+		return []string{folder}, nil
+	}
+	state, err := a.stateDir()
+	if err != nil {
+		return nil, err
+	}
+	found, err := filepath.Glob(filepath.Join(state, "spool", "*", "FORMAT"))
+	if err != nil {
+		return nil, err
+	}
+	for i, f := range found {
+		found[i] = filepath.Dir(f)
+	}
+	return found, nil
+}

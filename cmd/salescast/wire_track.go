@@ -1,0 +1,109 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"salescast/pkg/artifact"
+	"salescast/pkg/artifact/s3"
+	"salescast/pkg/track"
+	"salescast/pkg/track/mlflow"
+	"salescast/pkg/track/spool"
+	"salescast/tasks"
+)
+
+// The values of tracking.mode.
+const (
+	trackRequired = "required"
+	trackSpool    = "spool"
+	trackOff      = "off"
+)
+
+// spoolPatience is how long a step in mode spool waits for an MLflow server that is away before it goes on without.
+const spoolPatience = 20 * time.Second
+
+// spoolFolder is beside the objects of a folder, or in the state folder for a workspace that is elsewhere.
+func (a *app) spoolFolder(at artifact.Location) (string, error) {
+	if at.Scheme == artifact.SchemeFile {
+		return filepath.Join(at.Path, ".salescast", "spool"), nil
+	}
+	state, err := a.stateDir()
+	return filepath.Join(state, "spool", strings.NewReplacer("://", "-", "/", "-").Replace(at.String())), err
+}
+
+// openTracker opens the record of a workspace: its spool without an MLflow server, and with one what tracking.mode says.
+func (a *app) openTracker(at artifact.Location, c *config) (track.Tracker, track.Registry, error) {
+	folder, err := a.spoolFolder(at)
+	if err != nil {
+		return nil, nil, err
+	}
+	s, err := spool.Open(folder, 0)
+	if err != nil {
+		return nil, nil, fmt.Errorf("open tracking spool: %w", err)
+	}
+	local := spool.NewRegistry(s, a.now)
+	if c.Tracking.Mode == trackOff {
+		return track.Off{}, local, nil
+	}
+	uri := a.getenv("MLFLOW_TRACKING_URI")
+	if uri == "" {
+		return track.Strict(s), local, nil
+	}
+	patience := time.Duration(0)
+	if c.Tracking.Mode == trackSpool {
+		patience = spoolPatience
+	}
+	server, err := a.openMLflow(uri, patience)
+	if err != nil {
+		return nil, nil, err
+	}
+	registry := mlflow.NewRegistry(server)
+	if c.Tracking.Mode == trackRequired {
+		return track.Strict(server), registry, nil
+	}
+	return track.Strict(spool.NewForward(s, server, uri, func(err error) { a.log.Warn().Err(err).Msg("MLflow") })), registry, nil
+}
+
+// openMLflow opens a server with the names of MLflow's own client. patience 0 is the client's default.
+func (a *app) openMLflow(uri string, patience time.Duration) (*mlflow.Tracker, error) {
+	if a.getenv("MLFLOW_TRACKING_USERNAME") != "" && a.getenv("MLFLOW_TRACKING_TOKEN") != "" {
+		a.log.Warn().Msg("MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_TOKEN are both set: the user name is used")
+	}
+	insecure := strings.ToLower(a.getenv("MLFLOW_TRACKING_INSECURE_TLS"))
+	t, err := mlflow.New(mlflow.Config{
+		URI: uri, Username: a.getenv("MLFLOW_TRACKING_USERNAME"), Password: a.getenv("MLFLOW_TRACKING_PASSWORD"), Token: a.getenv("MLFLOW_TRACKING_TOKEN"),
+		InsecureTLS: insecure == "true" || insecure == "1",
+		CACert:      a.getenv("MLFLOW_TRACKING_SERVER_CERT_PATH"), ClientCert: a.getenv("MLFLOW_TRACKING_CLIENT_CERT_PATH"),
+		Patience: patience, Now: a.now,
+		Artifacts: func(_ context.Context, at artifact.Location) (artifact.Store, error) { return s3.New(a.s3Config(), at) },
+	})
+	if err != nil {
+		return nil, &tasks.Error{Kind: tasks.KindConfig, Op: "open MLflow", Err: err, Hint: "MLFLOW_TRACKING_URI is the address of a server, such as http://127.0.0.1:5000; without it runs are kept in the workspace"}
+	}
+	return t, nil
+}
+
+// sourceTags say to MLflow who ran what, and where it was started.
+func (a *app) sourceTags() map[string]string {
+	tags := map[string]string{"mlflow.source.name": "salescast", "mlflow.source.type": "LOCAL"}
+	if a.getenv("AIRFLOW_CTX_DAG_ID") != "" {
+		tags["mlflow.source.type"] = "JOB"
+	}
+	for _, name := range []string{"AIRFLOW_CTX_DAG_OWNER", "USER", "LOGNAME"} {
+		if v := a.getenv(name); v != "" {
+			tags["mlflow.user"] = v
+			break
+		}
+	}
+	if v := a.getenv("GIT_COMMIT"); v != "" {
+		tags["mlflow.source.git.commit"] = v
+	}
+	return tags
+}
+
+// errNoServer is a sync without a place to go to.
+var errNoServer = errors.New("MLFLOW_TRACKING_URI is not set")
