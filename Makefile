@@ -65,6 +65,7 @@ $(GOLANGCI_LINT):
 .PHONY: bench
 bench: engines ## Run the benchmarks
 	$(GO) test -run '^$$' -bench . -benchmem ./...
+	bench/featurize/bench.sh
 
 FUZZTIME ?= 20s
 

@@ -32,8 +32,8 @@ func DefaultFeaturizeOptions() FeaturizeOptions {
 }
 
 // Featurize writes the one-step design matrix of validate's panel, origin = target - 1, of every series and step up to the last sale:
-// features/part-*.parquet with the keys, date, target, whether it was observed, and the features in units of sales; plan.json, which
-// says what each column is and may read; and state.parquet and tail.parquet, the bounded memory from which forecasting goes on.
+// features/part-*.parquet with the keys, date, target, whether it was observed, and the features in units of sales; and plan.json, which
+// says what each column is and may read.
 // It streams: what is held does not grow with the number of series.
 func Featurize(ctx context.Context, env Env, o FeaturizeOptions) (*Result, error) {
 	name := "featurize"

@@ -8,7 +8,7 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 if [ -z "${PYTHON:-}" ]; then
   python3 -m venv "$work/venv"
-  "$work/venv/bin/pip" install -q polars==1.35.2
+  "$work/venv/bin/pip" install -q polars==2.1.0
   PYTHON=$work/venv/bin/python
 fi
 CGO_ENABLED=0 go build -o "$work/featurize" ./bench/featurize

@@ -90,3 +90,27 @@ func cpuSeconds(b *testing.B) float64 {
 	}
 	return float64(u.Utime.Nano()+u.Stime.Nano()) / 1e9
 }
+
+// Filling allocates nothing once its memory is warm.
+func TestFillDoesNotAllocate(t *testing.T) {
+	p := randomPanel(1, daily, 2, 3, 500, 28)
+	origin, _ := p.End()
+	plan, err := feature.NewPlan(feature.Spec{Families: feature.Families()}, feature.Describe(p, origin, 28, "DE"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	st, err := plan.NewState(p, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	rows := randomRows(rand.New(rand.NewPCG(1, 1)), p, origin, 28, 1000)
+	var f panel.Frame
+	scale := make([]float64, len(rows))
+	if n := testing.AllocsPerRun(20, func() {
+		if err := st.Fill(rows, feature.Recent, &f, scale); err != nil {
+			t.Fatal(err)
+		}
+	}); n > 1 { // the collector may empty the pool of blocks
+		t.Errorf("%v allocations per fill", n)
+	}
+}

@@ -598,3 +598,36 @@ func TestPlanRoundTrip(t *testing.T) {
 		t.Error("a column that is not there was selected")
 	}
 }
+
+// A plan that can be read at all is written back as it was read.
+func FuzzParsePlan(f *testing.F) {
+	p := randomPanel(1, weekly, 2, 2, 60, 4)
+	for _, families := range [][]string{{feature.Lag, feature.Holiday}, {feature.Promotion, feature.Trend}} {
+		plan, err := feature.NewPlan(feature.Spec{Families: families}, feature.Describe(p, p.Start[0]+50, 4, "US"))
+		if err != nil {
+			f.Fatal(err)
+		}
+		b, err := plan.MarshalJSON()
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(b)
+	}
+	f.Fuzz(func(t *testing.T, b []byte) {
+		plan, err := feature.ParsePlan(b)
+		if err != nil {
+			return
+		}
+		once, err := plan.MarshalJSON()
+		if err != nil {
+			t.Fatal(err)
+		}
+		again, err := feature.ParsePlan(once)
+		if err != nil {
+			t.Fatalf("%v of %s", err, once)
+		}
+		if twice, err := again.MarshalJSON(); err != nil || string(twice) != string(once) {
+			t.Fatalf("%v: %s became %s", err, once, twice)
+		}
+	})
+}

@@ -150,6 +150,7 @@ type block struct {
 	scale [blockRows]float64
 	inv   [blockRows]float64
 
+	window  []float32
 	season  [seasonLags][blockRows]float64
 	year    yearBlock
 	profile [blockRows]float64

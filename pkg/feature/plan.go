@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync"
 
+	"salescast/pkg/calendar"
 	"salescast/pkg/regress"
 )
 
@@ -102,6 +103,9 @@ func (e *AvailabilityError) Error() string {
 func NewPlan(spec Spec, schema Schema) (*Plan, error) {
 	if schema.Horizon < 1 {
 		return nil, fmt.Errorf("plan features: horizon %d is not positive", schema.Horizon)
+	}
+	if schema.Frequency == (calendar.Frequency{}) {
+		return nil, errors.New("plan features: the schema has no frequency")
 	}
 	g := gridOf(schema.Frequency)
 	spec = spec.withDefaults(g, schema)

@@ -54,7 +54,7 @@ func (st *State) rollAll() {
 		for hi < len(stats) && stats[hi].window == w {
 			hi++
 		}
-		sorted := make([]float32, 0, w)
+		sorted := make([]float32, 0, min(w, len(st.y)))
 		for s := range st.start {
 			a := st.off[s]
 			b := a + int(st.n[s]-st.held[s])
@@ -145,14 +145,14 @@ func orderOp(a orderStat) op {
 		st := b.st
 		i := slices.Index(st.plan.stats, a)
 		for r := range dst {
-			dst[r] = float32(float64(st.orderAt(&b.cur[r], i)) * b.inv[r])
+			dst[r] = float32(float64(st.orderAt(&b.cur[r], i, &b.window)) * b.inv[r])
 		}
 	}
 }
 
 // orderAt is the i-th rolled statistic of the window that ends before the cursor's end. Unlike a sum it goes on changing after the
 // last row, as the window leaves the sales behind: there it is taken anew.
-func (st *State) orderAt(c *cursor, i int) float32 {
+func (st *State) orderAt(c *cursor, i int, window *[]float32) float32 {
 	switch {
 	case c.end <= c.held:
 		return nan32
@@ -162,7 +162,5 @@ func (st *State) orderAt(c *cursor, i int) float32 {
 	if f := st.fork; f != nil && c.end > c.fork && c.end-c.fork <= f.appended {
 		return f.order[i][c.ov+c.end-c.fork-1]
 	}
-	var few [64]float32
-	window := few[:0]
-	return st.roll(c, st.plan.stats[i], &window)
+	return st.roll(c, st.plan.stats[i], window)
 }
