@@ -136,3 +136,19 @@ func TestClosedEnginesStayClosed(t *testing.T) {
 		t.Error("closed engines make learners")
 	}
 }
+
+func TestLicensesAreWhole(t *testing.T) {
+	t.Parallel()
+	for i, words := range [][]string{
+		{"Apache License", "END OF TERMS AND CONDITIONS"},
+		{"MIT License", "Microsoft"},
+		{"GCC RUNTIME LIBRARY EXCEPTION", "GNU GENERAL PUBLIC LICENSE", "END OF TERMS AND CONDITIONS"},
+	} {
+		l := engines.Licenses()[i]
+		for _, w := range words {
+			if !strings.Contains(l.Text, w) {
+				t.Errorf("the licence of %s lacks %q", l.Name, w)
+			}
+		}
+	}
+}
