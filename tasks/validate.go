@@ -35,15 +35,15 @@ const (
 // quarantine.parquet (rows set aside, with file, line and reason), report.json and report.html. An empty Data.Source means the sales
 // that Generate left in the workspace. Data that breaks the contract is KindData; the report then stands in validate/failed/.
 func Validate(ctx context.Context, env Env, o ValidateOptions) (*Result, error) {
+	if o.Data.Source == "" && len(o.Data.Keys) == 0 {
+		o.Data = GeneratedData()
+	}
 	spec := stepSpec{
 		Name: validateStep, Options: o, Seed: o.Seed, Force: o.Force,
 		Salt: map[string]string{"panel": strconv.Itoa(columnar.PanelVersion), "report": quality.ReportSchema},
 	}
 	if o.Data.Source == "" {
 		spec.Inputs = []string{dataStep}
-		if len(o.Data.Keys) == 0 {
-			o.Data = GeneratedData()
-		}
 	}
 	v := &validation{env: env, o: o}
 	err := v.checkRoles()

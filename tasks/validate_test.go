@@ -299,3 +299,20 @@ func TestValidateIsCachedByContent(t *testing.T) {
 		t.Fatalf("%d rows", p.Rows())
 	}
 }
+
+func TestValidateReadsGeneratedSales(t *testing.T) {
+	t.Parallel()
+	env := stepEnv(t)
+	g := DefaultGenerateOptions()
+	g.Stores, g.Items, g.Start, g.End = 2, 3, calendar.DateOf(2024, 1, 1), calendar.DateOf(2024, 12, 31)
+	if _, err := Generate(t.Context(), env, g); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Validate(t.Context(), env, ValidateOptions{Horizon: 28, MaxQuarantined: 0.001}); err != nil {
+		t.Fatal(err)
+	}
+	p := openPanel(t, env)
+	if p.Series() != 6 || p.Keys[0].Name != "store_id" || p.Frequency.String() != "D" || len(p.Covariates) == 0 || len(p.Static) != 1 {
+		t.Fatalf("%d series, keys %v, %d covariates", p.Series(), p.Keys, len(p.Covariates))
+	}
+}
