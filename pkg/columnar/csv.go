@@ -276,7 +276,7 @@ func (t *csvTable) read(ctx context.Context, want []Column, at []int, fixed []st
 			}
 		}
 		if !found {
-			yield(nil, &SyntaxError{File: t.name, Line: t.line, Msg: "the file has a header and no rows", Hint: "a source needs rows below its header"})
+			yield(nil, &SyntaxError{File: t.name, Msg: "the file has a header and no rows", Hint: "a source needs rows below its header"})
 			return
 		}
 		if b.Rows > 0 {

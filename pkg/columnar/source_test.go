@@ -83,7 +83,7 @@ func TestCSV(t *testing.T) {
 		},
 		{"empty", "", "", "f.csv: the file is empty"},
 		{"blank", "\n\n", "", "f.csv: the file is empty"},
-		{"header only", "store,date,sales\n", "", "f.csv:2: the file has a header and no rows"},
+		{"header only", "store,date,sales\n", "", "f.csv: the file has a header and no rows"},
 		{"semicolons", "store;date;sales\na;2026-03-01;1\n", "", `f.csv:1: the header is one column with 2 ";" in it`},
 		{"tabs", "store\tdate\tsales\n", "", `seems to be separated by "\t"`},
 		{"twice", "store,store\n", "", "f.csv:1: column store: two columns have this name"},
