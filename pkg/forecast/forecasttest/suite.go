@@ -46,7 +46,9 @@ func Run(t *testing.T, traits Traits, build func(t *testing.T) forecast.Forecast
 		{"the order of series does not matter", u.order},
 		{"missing, short and zero series", u.hard},
 		{"quantiles increase", u.quantiles},
-		{"a weekly panel", u.weekly},
+		{"a weekly panel", func(t *testing.T) { u.other(t, calendar.Frequency{Unit: calendar.Weekly, Anchor: 3}, 150) }},
+		{"a monthly panel", func(t *testing.T) { u.other(t, calendar.Frequency{Unit: calendar.Monthly}, 60) }},
+		{"one series", u.single},
 		{"a cancelled context", u.cancelled},
 		{"several goroutines", u.concurrent},
 	} {
@@ -236,23 +238,33 @@ func (u suite) quantiles(t *testing.T) {
 	}
 }
 
-func (u suite) weekly(t *testing.T) {
-	p := Panel(Shape{Frequency: calendar.Frequency{Unit: calendar.Weekly, Anchor: 3}, Stores: 3, Items: 2, Steps: 150, Plan: u.Horizon, Seed: 3, Covariates: true})
+func (u suite) single(t *testing.T) {
+	shape := Daily()
+	shape.Stores, shape.Items = 1, 1
+	p := Panel(shape)
+	p.Keys = p.Keys[:1]
+	o := u.origin(p)
+	finite(t, u.forecast(t, u.fit(t, p, o), p, o).Point)
+}
+
+// other is a panel of another frequency; its forecast has about the size of its history.
+func (u suite) other(t *testing.T, f calendar.Frequency, steps int) {
+	p := Panel(Shape{Frequency: f, Stores: 3, Items: 2, Steps: steps, Plan: u.Horizon, Seed: 3, Covariates: true})
 	o, _ := p.End()
-	f := u.forecast(t, u.fit(t, p, o), p, o)
-	finite(t, f.Point)
+	made := u.forecast(t, u.fit(t, p, o), p, o)
+	finite(t, made.Point)
 	var sum, mean float64
-	for i := range f.Point {
-		sum += f.Point[i]
+	for i := range made.Point {
+		sum += made.Point[i]
 	}
 	for r, y := range p.Target {
 		if p.Observed[r] {
 			mean += float64(y)
 		}
 	}
-	mean *= float64(u.Horizon) / 150
+	mean *= float64(u.Horizon) / float64(steps)
 	if sum < 0.5*mean || sum > 2*mean {
-		t.Fatalf("the total forecast is %.1f where history has %.1f in as many weeks", sum, mean)
+		t.Fatalf("the total forecast is %.1f where history has %.1f in as many steps", sum, mean)
 	}
 }
 

@@ -56,6 +56,7 @@ func (s Spec) check() (feature.ScaleKind, error) {
 }
 
 // size is how large trees may be, by the number of observed sales: few sales are learned slowly by small trees, and averaged over seeds.
+// Trees of 63 leaves cost half as much again as those of 31 and were no better on three sets of real sales.
 type size struct {
 	leaves, minRows int
 	rate            float64
@@ -63,17 +64,13 @@ type size struct {
 }
 
 func sizeOf(observed int) size {
-	s := size{leaves: 15, minRows: 50, rate: 0.08, bag: 1}
 	switch {
 	case observed > 30_000:
-		s = size{leaves: 63, minRows: 30, rate: 0.12, bag: 1}
+		return size{leaves: 31, minRows: 30, rate: 0.12, bag: 1}
 	case observed > 8_000:
-		s = size{leaves: 31, minRows: 50, rate: 0.1, bag: 1}
+		return size{leaves: 31, minRows: 50, rate: 0.1, bag: 1}
 	}
-	if observed < 12_000 {
-		s.bag = 3
-	}
-	return s
+	return size{leaves: 15, minRows: 50, rate: 0.08, bag: 3}
 }
 
 // trees is the number of boosting rounds. Twice as many at two thirds of the rate cost twice the time and gained less than 1 % of WAPE on
