@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"io"
 	"maps"
 	"slices"
 	"strconv"
@@ -48,7 +49,7 @@ func (a *app) answer(r *tasks.Result) error {
 	if r.Status == tasks.Failed {
 		return nil // the error says it
 	}
-	_, err = fmt.Fprint(a.out, resultText(r))
+	_, err = io.WriteString(a.out, or(a.summary, resultText(r)))
 	return err
 }
 

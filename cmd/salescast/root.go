@@ -35,6 +35,8 @@ type app struct {
 	bars   progress
 	// started is set when the command line was understood.
 	started bool
+	// summary replaces the text of a result.
+	summary string
 	// answered is set when a result was printed.
 	answered bool
 }

@@ -56,3 +56,13 @@ func (c *config) reportOptions(force bool) tasks.ReportOptions {
 	}
 	return tasks.ReportOptions{Title: title, Force: force}
 }
+func (c *config) runOptions(force bool) tasks.RunOptions {
+	o := tasks.RunOptions{
+		Validate: c.validateOptions(force), Featurize: c.featurizeOptions(force), Ensemble: c.ensembleOptions(force),
+		Evaluate: c.evaluateOptions(force), Forecast: c.forecastOptions(force), Report: c.reportOptions(force),
+	}
+	for _, m := range c.Models {
+		o.Train = append(o.Train, c.trainOptions(m, force))
+	}
+	return o
+}

@@ -10,7 +10,9 @@ import (
 
 // stepCommands are the steps in their order.
 func (a *app) stepCommands() []*cobra.Command {
-	return []*cobra.Command{a.generateCommand(), a.featurizeCommand(), a.evaluateCommand(), a.reportCommand()}
+	return []*cobra.Command{
+		a.generateCommand(), a.validateCommand(), a.featurizeCommand(), a.trainCommand(), a.ensembleCommand(), a.evaluateCommand(), a.forecastCommand(), a.reportCommand(), a.runCommand(),
+	}
 }
 
 // step runs one step in the workspace of the flags and prints its answer.

@@ -1,0 +1,119 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"path/filepath"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"salescast/pkg/metric"
+	"salescast/tasks"
+)
+
+func (a *app) runCommand() *cobra.Command {
+	var force bool
+	cmd := &cobra.Command{
+		Use:   "run [FOLDER|FILE]",
+		Short: "Do every step, from data to report",
+		Long: `Do every step in order: validate, featurize, train each model, ensemble, evaluate, forecast, report.
+Steps whose answer is there are not repeated; a run that was stopped goes on where it was.
+
+Reads the configuration (the argument is its file or folder, like --config) and the data it names.
+Writes the workspace, by default runs/NAME, where NAME is that of the configuration's folder.`,
+		Example: "  salescast run examples/bakery\n  salescast run -c salescast.yaml -w s3://salescast/runs/today --output json",
+		Args:    cobra.MaximumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if len(args) == 1 {
+				a.global.config = args[0]
+			}
+			c, err := a.loadConfig(cmd)
+			if err != nil {
+				return err
+			}
+			workspace := a.global.workspace
+			if workspace == "" {
+				if workspace, err = defaultWorkspace(c); err != nil {
+					return err
+				}
+			}
+			return a.stepIn(cmd.Context(), cmd, workspace, c, func(ctx context.Context, env tasks.Env, c *config) (*tasks.Result, error) {
+				res, err := tasks.Run(ctx, env, c.runOptions(force), a.tell)
+				if err == nil {
+					a.summary, err = runSummary(ctx, env, workspace, res)
+				}
+				return res, err
+			})
+		},
+	}
+	settingFlag(cmd, "horizon", "forecast.horizon")
+	settingFlag(cmd, "models", "models")
+	settingFlag(cmd, "seed", "seed")
+	cmd.Flags().BoolVar(&force, "force", false, "redo every step although its answer is there")
+	return cmd
+}
+
+// tell says on standard error how each step of a run ended.
+func (a *app) tell(r *tasks.Result) {
+	if r.Error == nil {
+		a.log.Info().Str("step", r.Step).Str("status", string(r.Status)).Float64("seconds", r.Timings["total"]).Msg("step")
+	}
+}
+
+// defaultWorkspace is the same for the same configuration, so that a second run finds the answers of the first.
+func defaultWorkspace(c *config) (string, error) {
+	if c.file == "" {
+		return filepath.Join(defaultRuns, "default"), nil
+	}
+	folder, err := filepath.Abs(c.folder)
+	if err != nil {
+		return "", fmt.Errorf("find the configuration's folder: %w", err)
+	}
+	name := filepath.Base(folder)
+	if base := filepath.Base(c.file); base != configName {
+		name = base[:len(base)-len(filepath.Ext(base))]
+	}
+	return filepath.Join(defaultRuns, name), nil
+}
+
+// runSummary is what a person sees at the end of a run: how good each model was on the past, and where to look.
+func runSummary(ctx context.Context, env tasks.Env, workspace string, r *tasks.Result) (string, error) {
+	d, err := tasks.Metrics(ctx, env.Store)
+	if err != nil {
+		return "", err
+	}
+	var b strings.Builder
+	fmt.Fprintf(&b, "\nOut of sample: %s series, %s ahead from each of %s.\n\n", grouped(int64(d.Series)), plural(d.Horizon, "step"), plural(len(d.Origins), "origin"))
+	fmt.Fprintf(&b, "  %-20s %8s %8s %8s %14s\n", "", "WAPE", "RMSSE", "bias", "95 % coverage")
+	for _, m := range d.Models {
+		s := m.Overall
+		fmt.Fprintf(&b, "  %-20s %8s %8s %8s %14s\n", strings.ReplaceAll(m.Model, "_", " "), score(s.WAPE, "%.4f", 1), score(s.RMSSE, "%.3f", 1), score(s.Bias, "%+.1f %%", 100), score(s.Coverage95, "%.1f %%", 100))
+	}
+	at := func(name string) string { return filepath.Join(workspace, filepath.FromSlash(name)) }
+	if strings.Contains(workspace, "://") {
+		at = env.Store.URL
+	}
+	fmt.Fprintf(&b, "\n  report    %s\n  forecast  %s\n\n", at("report/index.html"), at("forecast/forecast.csv"))
+	fmt.Fprintf(&b, "%s in %s", r.Status, seconds(r.Timings["total"]))
+	if n := len(r.Warnings); n > 0 {
+		fmt.Fprintf(&b, ", %s in the report", plural(n, "warning"))
+	}
+	b.WriteByte('\n')
+	return b.String(), nil
+}
+
+// score writes a figure times a factor, and a dash where there is none.
+func score(v metric.Value, format string, times float64) string {
+	if !v.Defined() {
+		return "-"
+	}
+	return fmt.Sprintf(format, float64(v)*times)
+}
+
+func plural(n int, word string) string {
+	if n == 1 {
+		return "1 " + word
+	}
+	return fmt.Sprintf("%d %ss", n, word)
+}

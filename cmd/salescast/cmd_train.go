@@ -1,0 +1,46 @@
+package main
+
+import (
+	"context"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"salescast/tasks"
+)
+
+func (a *app) trainCommand() *cobra.Command {
+	var force bool
+	var model string
+	cmd := &cobra.Command{
+		Use:   "train",
+		Short: "Fit one model, and forecast the past with it as it would have been",
+		Long: `Fit one model on all series together. It is fitted anew at every validation and test origin, on data up
+to that origin only, and forecasts from there; then once on all data.
+
+Reads validate/ and featurize/. Writes train/MODEL/ in the workspace: the model in its engine's own
+format, validation.parquet and backtest.parquet with the forecasts of the past.`,
+		Example: "  salescast train --model xgboost -c examples/bakery -w runs/bakery",
+		Args:    cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return a.step(cmd.Context(), cmd, func(ctx context.Context, env tasks.Env, c *config) (*tasks.Result, error) {
+				if s, err := settingOf("models"); err == nil {
+					probe := config{Models: []string{model}}
+					if err := s.validate(&probe); err != nil {
+						return nil, &tasks.Error{Kind: tasks.KindUsage, Op: "flag --model", Err: err}
+					}
+				}
+				return tasks.Train(ctx, env, c.trainOptions(model, force))
+			})
+		},
+	}
+	cmd.Flags().StringVarP(&model, "model", "m", "", "`name` of the model: "+strings.Join(modelNames(), ", "))
+	if err := cmd.MarkFlagRequired("model"); err != nil {
+		panic(err) // the flag was just added
+	}
+	settingFlag(cmd, "horizon", "forecast.horizon")
+	settingFlag(cmd, "origins", "backtest.origins")
+	settingFlag(cmd, "seed", "seed")
+	forceFlag(cmd, &force)
+	return cmd
+}

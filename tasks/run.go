@@ -1,0 +1,146 @@
+package tasks
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"path"
+	"strings"
+
+	"salescast/pkg/artifact"
+	"salescast/pkg/metric"
+	"salescast/pkg/track"
+)
+
+// RunOptions are those of every step of a run.
+type RunOptions struct {
+	Validate  ValidateOptions  `json:"validate"`
+	Featurize FeaturizeOptions `json:"featurize"`
+	Train     []TrainOptions   `json:"train"`
+	Ensemble  EnsembleOptions  `json:"ensemble"`
+	Evaluate  EvaluateOptions  `json:"evaluate"`
+	Forecast  ForecastOptions  `json:"forecast"`
+	Report    ReportOptions    `json:"report"`
+}
+
+// Run does every step from validate to report in this process, and stops at the first that fails. Each commits on its own, so a run
+// that was stopped goes on where it was. The result has the steps' timings under their names, and is Cached when all of them were.
+// Done is told of each step's result; it may be nil.
+func Run(ctx context.Context, env Env, o RunOptions, done func(*Result)) (*Result, error) {
+	began := env.Now()
+	res := &Result{
+		Schema: ResultSchema, Step: "run", Status: Cached, Workspace: env.Store.URL(""),
+		Metrics: map[string]float64{}, Rows: map[string]int64{}, Timings: map[string]float64{}, Warnings: []string{},
+	}
+	run, err := startWhole(ctx, &env, o)
+	if err == nil {
+		for _, do := range o.steps(env) {
+			var r *Result
+			r, err = do(ctx)
+			if r != nil {
+				res.take(r)
+				if done != nil {
+					done(r)
+				}
+			}
+			if err != nil {
+				break
+			}
+		}
+	}
+	clock := phases{}
+	res.Timings["total"], res.PeakRSSBytes = clock.round(env.Now().Sub(began)), peakRSS()
+	if id := run.ID(); id != "" {
+		res.MLflow = &MLflow{RunID: id, URL: run.URL()}
+	}
+	gctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), goodbye)
+	defer cancel()
+	if eerr := run.End(gctx, ending(err), env.Now()); eerr != nil {
+		env.Log.Warn().Err(eerr).Msg("not recorded: the end of the run")
+	}
+	if err != nil {
+		res.Status = Failed
+		res.Error = &ResultError{Code: string(KindOf(err)), Message: err.Error(), Hint: HintOf(err)}
+		return res, err
+	}
+	res.Manifest = env.Store.URL(path.Join("report", artifact.ManifestName))
+	return res, nil
+}
+
+// steps are in the order of their needs.
+func (o RunOptions) steps(env Env) []func(context.Context) (*Result, error) {
+	steps := []func(context.Context) (*Result, error){
+		func(ctx context.Context) (*Result, error) { return Validate(ctx, env, o.Validate) },
+		func(ctx context.Context) (*Result, error) { return Featurize(ctx, env, o.Featurize) },
+	}
+	for _, t := range o.Train {
+		steps = append(steps, func(ctx context.Context) (*Result, error) { return Train(ctx, env, t) })
+	}
+	return append(steps,
+		func(ctx context.Context) (*Result, error) { return Ensemble(ctx, env, o.Ensemble) },
+		func(ctx context.Context) (*Result, error) { return Evaluate(ctx, env, o.Evaluate) },
+		func(ctx context.Context) (*Result, error) { return Forecast(ctx, env, o.Forecast) },
+		func(ctx context.Context) (*Result, error) { return Report(ctx, env, o.Report) },
+	)
+}
+
+// take adds a step's result to that of the run.
+func (r *Result) take(step *Result) {
+	if step.Status != Cached {
+		r.Status = Done
+	}
+	r.Timings[step.Step] = step.Timings["total"]
+	for k, v := range step.Rows {
+		r.Rows[step.Step+"."+k] = v
+	}
+	if step.Step == "evaluate" { // what the run is judged by
+		for k, v := range step.Metrics {
+			r.Metrics[k] = v
+		}
+	}
+	for _, w := range step.Warnings {
+		r.Warnings = append(r.Warnings, step.Step+": "+w)
+	}
+}
+
+// startWhole begins the record that encloses those of the steps, which find it in env.
+func startWhole(ctx context.Context, env *Env, o RunOptions) (track.Run, error) {
+	if env.Tracker == nil {
+		return noRun{}, nil
+	}
+	b, err := json.Marshal(o)
+	if err != nil {
+		return noRun{}, fmt.Errorf("encode the options of the run: %w", err)
+	}
+	key := hexSum([]byte(strings.Join([]string{env.Store.URL(""), "run", env.Version, hexSum(b)}, "\n")))[:32]
+	tags := map[string]string{"salescast.step": "run", "salescast.workspace": env.Store.URL(""), "salescast.version": env.Version}
+	for k, v := range env.Tags {
+		tags[k] = v
+	}
+	run, err := env.Tracker.Start(ctx, track.Spec{Experiment: env.Experiment, Name: "run", Key: key, Parent: env.Parent, Start: env.Now(), Tags: tags})
+	if err != nil {
+		return noRun{}, fmt.Errorf("start the record of the run: %w", err)
+	}
+	env.Parent = key
+	return run, nil
+}
+
+func ending(err error) track.Status {
+	switch {
+	case err == nil:
+		return track.Finished
+	case errors.Is(err, context.Canceled):
+		return track.Killed
+	}
+	return track.Failed
+}
+
+// Metrics reads the scores that evaluate left in a workspace.
+func Metrics(ctx context.Context, store artifact.Store) (*metric.Document, error) {
+	o, err := OpenStep(ctx, store, "evaluate")
+	if err != nil {
+		return nil, err
+	}
+	return readMetrics(ctx, o)
+}
