@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"salescast/pkg/backtest"
 	"salescast/pkg/bundle"
@@ -14,7 +15,8 @@ import (
 )
 
 // Forecast opens the ensemble's bundle and forecasts the steps after the last sale of validate's panel: forecast.parquet and
-// forecast.csv, with quantiles and without actual sales. A plan that ends before the horizon is KindData.
+// forecast.csv, with quantiles and without actual sales. Where the data has no plan at all, what is usual is assumed, and said; a plan
+// that ends before the horizon is KindData.
 func Forecast(ctx context.Context, env Env, o ForecastOptions) (*Result, error) {
 	step := stepSpec{Name: "forecast", Options: o, Inputs: []string{"validate", "ensemble"}, Force: o.Force, Salt: map[string]string{"bundle": bundle.Schema}}
 	return runStep(ctx, env, step, func(ctx context.Context, s *Step) error {
@@ -51,6 +53,12 @@ func forecastNext(ctx context.Context, env Env, s *Step, o ForecastOptions) (err
 	origin, ok := p.End()
 	if !ok {
 		return &Error{Kind: KindData, Op: "forecast", Err: errors.New("the panel has no observed sale")}
+	}
+	if !hasPlan(p, origin) {
+		var assumed []string
+		if p, assumed = usualPlan(p, origin, o.Horizon); len(assumed) > 0 {
+			s.Warn("the data has no plan: %s after the last sale are assumed to be as usual; add rows with what is planned, and an empty sale, for a better forecast", strings.Join(assumed, ", "))
+		}
 	}
 	s.Phase("forecast", 0)
 	f, err := b.Forecast(ctx, forecast.Request{Panel: p, Origin: origin, Horizon: o.Horizon, Levels: o.Quantiles})

@@ -56,7 +56,7 @@ type globalOptions struct {
 
 // run executes one command line.
 func (a *app) run(ctx context.Context, args []string) error {
-	root := a.rootCommand()
+	root := a.rootCommand() //nolint:contextcheck // cobra hands the context to the commands
 	root.SetArgs(args)
 	root.SetOut(a.out)
 	root.SetErr(a.err)

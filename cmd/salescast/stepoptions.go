@@ -56,6 +56,7 @@ func (c *config) reportOptions(force bool) tasks.ReportOptions {
 	}
 	return tasks.ReportOptions{Title: title, Force: force}
 }
+
 func (c *config) runOptions(force bool) tasks.RunOptions {
 	o := tasks.RunOptions{
 		Validate: c.validateOptions(force), Featurize: c.featurizeOptions(force), Ensemble: c.ensembleOptions(force),
