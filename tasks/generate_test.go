@@ -137,3 +137,21 @@ func TestGenerateRefuses(t *testing.T) {
 		t.Errorf("an end before the start: %v", err)
 	}
 }
+
+// What generate writes is a data set that validate has nothing to object to, with a plan that covers the longest horizon.
+func TestValidateAcceptsWhatGenerateWrites(t *testing.T) {
+	t.Parallel()
+	env := stepEnv(t)
+	o := smallDataset()
+	o.Start = calendar.DateOf(2022, 1, 1)
+	if _, err := Generate(t.Context(), env, o); err != nil {
+		t.Fatal(err)
+	}
+	r, err := Validate(t.Context(), env, ValidateOptions{MaxQuarantined: 0.001, Horizon: 90, Seed: 1})
+	if err != nil {
+		t.Fatalf("%+v, %v", r, err)
+	}
+	if len(r.Warnings) > 0 {
+		t.Errorf("warnings: %q", r.Warnings)
+	}
+}

@@ -9,13 +9,13 @@ from salescast_airflow.child import Child
 from salescast_airflow.environment import find_binary, find_connection, inherited, mlflow_variables, s3_variables
 from salescast_airflow.links import MLFLOW_URL, WORKSPACE_URL, MLflowRunLink, WorkspaceLink
 from salescast_airflow.outcome import judge, read_result
-from salescast_airflow.sdk import AirflowSkipException, Asset, AssetAlias, BaseOperator
+from salescast_airflow.sdk import AirflowException, AirflowSkipException, Asset, AssetAlias, BaseOperator
 
 _NOTHING = frozenset({"", "none", "null", "false", "0"})
 
 
 class SalescastOperator(BaseOperator):
-    """Run ``salescast COMMAND ARGS`` as a child process, without a shell. Its JSON result becomes the XCom.
+    """Run ``salescast COMMAND ARGS`` as a child process, without a shell. Its JSON result becomes the XCom, if the command has one.
 
     :param command: the step, such as ``train``. (templated)
     :param args: more arguments, each one passed as it is. (templated)
@@ -95,6 +95,8 @@ class SalescastOperator(BaseOperator):
         self._push_links(context, result, s3)
         judge(self.command, code, result)
         if self.publishes is not None and code == 0:
+            if result is None:
+                raise AirflowException(f"salescast {self.command} left no result to publish")
             self._publish(context, result)
         return result
 

@@ -102,11 +102,18 @@ def test_a_death_by_signal_is_retried(fake, context):
     assert type(caught.value) is AirflowException
 
 
-@pytest.mark.parametrize("source", ["pass", "open(argv[-1], 'w').write('[1]')", "open(argv[-1], 'w').write('{\"a\": NaN}')", "result(x='a' * 70000)"])
-def test_success_needs_a_sound_result(fake, context, source):
+@pytest.mark.parametrize("source", ["open(argv[-1], 'w').write('[1]')", "open(argv[-1], 'w').write('{\"a\": NaN}')", "result(x='a' * 70000)"])
+def test_a_result_that_is_none_is_an_error(fake, context, source):
     fake(source)
-    with pytest.raises((AirflowException, ValueError)):
+    with pytest.raises(ValueError):
         operator().execute(context)
+
+
+def test_a_command_without_a_result_cannot_publish(fake, context):
+    fake("pass")
+    assert operator().execute(context) is None
+    with pytest.raises(AirflowException, match="no result to publish"):
+        operator(publishes=Asset("sales_forecast")).execute(context)
 
 
 def test_log_lines_keep_their_level(fake, context, lines):

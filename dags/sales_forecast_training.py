@@ -1,0 +1,87 @@
+"""
+From sales to a published forecast: every step is the `salescast` binary's, this file has their order.
+
+Without parameters it makes synthetic sales first. With a *source*, or a *configuration* that names one, it reads yours. Each run has a
+workspace of its own, in the bucket `salescast` where the connection `salescast_s3` exists and in a folder otherwise; a task that is
+cleared or retried answers from what it finished there.
+"""
+
+from datetime import datetime, timedelta
+
+from salescast_airflow.operator import SalescastOperator
+from salescast_airflow.sdk import DAG, Asset, Param, task
+
+MODELS = ["xgboost", "lightgbm", "golearn"]
+
+with DAG(
+    dag_id="sales_forecast_training",
+    description="Train, measure and publish a sales forecast",
+    doc_md=__doc__,
+    start_date=datetime(2026, 1, 5),
+    schedule="@weekly",
+    catchup=False,
+    max_active_runs=1,
+    tags=["sales", "training", "ml"],
+    params={
+        "source": Param(
+            None,
+            type=["null", "string"],
+            title="Data source",
+            description="Sales as a file, folder or glob of CSV or Parquet, or an s3:// URL. Empty: what the configuration says.",
+        ),
+        "config": Param(
+            None,
+            type=["null", "string"],
+            title="Configuration",
+            description="The path of a salescast.yaml on the workers. With neither this nor a source, synthetic sales are made.",
+        ),
+        "horizon": Param(
+            None,
+            type=["null", "integer"],
+            minimum=1,
+            maximum=730,
+            title="Horizon",
+            description="Steps to forecast. Empty: what the configuration says, or 28.",
+        ),
+        "models": Param(
+            ["xgboost", "lightgbm"],
+            type="array",
+            items={"type": "string", "enum": MODELS},
+            examples=MODELS,
+            minItems=1,
+            uniqueItems=True,
+            title="Models",
+            description="The members of the ensemble.",
+        ),
+    },
+    default_args={
+        "owner": "data-team",
+        "retries": 2,
+        "retry_delay": timedelta(minutes=1),
+        "execution_timeout": timedelta(hours=2),
+        "config": "{{ params.config or '' }}",
+        "settings": {
+            "data.source": "{{ params.source or '' }}",
+            "forecast.horizon": "{{ params.horizon or '' }}",
+            "models": "{{ params.models | tojson }}",
+        },
+    },
+) as dag:
+
+    @task
+    def models(params=None):
+        return [["--model", model] for model in params["models"]]
+
+    generate = SalescastOperator(
+        task_id="generate", command="generate", config="", settings={}, run_if="{{ not params.source and not params.config }}"
+    )
+    validate = SalescastOperator(task_id="validate", command="validate", trigger_rule="none_failed")
+    featurize = SalescastOperator(task_id="featurize", command="featurize")
+    train = SalescastOperator.partial(task_id="train", command="train", map_index_template="{{ task.args[1] }}").expand(args=models())
+    ensemble = SalescastOperator(task_id="ensemble", command="ensemble")
+    evaluate = SalescastOperator(task_id="evaluate", command="evaluate")
+    forecast = SalescastOperator(task_id="forecast", command="forecast", publishes=Asset("sales_forecast"))
+    report = SalescastOperator(task_id="report", command="report")
+    prune = SalescastOperator(task_id="prune", command="prune")
+
+    generate >> validate >> featurize >> train >> ensemble >> evaluate >> forecast >> report >> prune

@@ -1,0 +1,144 @@
+import json
+import stat
+import subprocess
+import sys
+import textwrap
+
+import pytest
+
+from conftest import ROOT
+
+FILES = sorted(path.stem for path in (ROOT / "dags").glob("*.py"))
+
+
+def test_every_file_is_a_dag_of_its_name(python):
+    found = python(
+        """
+import json
+try:
+    from airflow.dag_processing.dagbag import DagBag
+except ImportError:
+    from airflow.models import DagBag
+bag = DagBag()
+print("FOUND", json.dumps([sorted(bag.dags), bag.import_errors]))
+"""
+    )
+    dags, errors = json.loads(found.split("FOUND", 1)[1])
+    assert errors == {}
+    assert dags == FILES
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_parsing_is_quick_and_imports_nothing_heavy(python, name):
+    """Beyond what Airflow itself takes for a DAG of one empty task; in CPU time, because the machine may be busy."""
+    source = f"""
+import runpy, sys, time
+from datetime import datetime
+from salescast_airflow.sdk import DAG, Param, task
+with DAG("baseline", start_date=datetime(2026, 1, 1), schedule="@weekly", params={{"a": Param(1, type="integer")}}):
+    task(task_id="empty")(lambda: 1)()
+had = set(sys.modules)
+began = time.process_time()
+runpy.run_path({str(ROOT / "dags" / (name + ".py"))!r})
+print("PARSED", time.process_time() - began, *{{m.partition(".")[0] for m in set(sys.modules) - had}})
+"""
+    seconds, *modules = python(source).split("PARSED ", 1)[1].split()
+    assert float(seconds) < 0.2
+    assert not {"pandas", "numpy", "requests", "httpx", "boto3", "mlflow", "pyarrow"} & set(modules)
+
+
+def fake_binary(folder):
+    """A binary whose every step succeeds, unless FAIL names it; it writes down how it was called."""
+    path = folder / "salescast"
+    path.write_text(
+        f"#!{sys.executable}\n"
+        + textwrap.dedent(
+            f"""
+            import json, os, sys
+            argv = sys.argv[1:]
+            workspace = argv[argv.index("--workspace") + 1]
+            with open({str(folder / "calls")!r}, "a") as calls:
+                calls.write(json.dumps(argv) + "\\n")
+            name, _, code = os.environ.get("FAIL", "").partition("=")
+            result = {{"schema": "salescast.result/v1", "step": argv[0], "status": "done", "workspace": workspace, "metrics": {{"wape": 0.2}}}}
+            with open(argv[argv.index("--result-file") + 1], "w") as file:
+                json.dump(result, file)
+            sys.exit(int(code) if name == argv[0] else 0)
+            """
+        )
+    )
+    path.chmod(path.stat().st_mode | stat.S_IXUSR)
+    return path
+
+
+def run_dag(airflow, folder, conf, **env):
+    """Run the training DAG without a scheduler; return the exit code, the states by task and the calls of the binary."""
+    source = f"""
+import json, sys
+try:
+    from airflow.dag_processing.dagbag import DagBag
+except ImportError:
+    from airflow.models import DagBag
+bag = DagBag()
+dag = bag.dags["sales_forecast_training"]
+for task in dag.tasks:
+    task.retries = 0
+run = dag.test(run_conf={conf!r})
+states = {{}}
+for ti in run.get_task_instances():
+    states[ti.task_id + ("" if ti.map_index < 0 else f"[{{ti.map_index}}]")] = str(getattr(ti.state, "value", ti.state))
+print("STATES", json.dumps([str(getattr(run.state, "value", run.state)), run.run_id, states]))
+"""
+    done = subprocess.run([sys.executable, "-c", source], env=airflow | env, capture_output=True, text=True, check=False)
+    assert "STATES" in done.stdout, done.stdout + done.stderr
+    state, run_id, states = json.loads(done.stdout.rsplit("STATES", 1)[1].splitlines()[0])
+    calls = folder / "calls"
+    return state, run_id, states, [json.loads(line) for line in calls.read_text().splitlines()] if calls.exists() else []
+
+
+STEPS = ["generate", "validate", "featurize", "train", "train", "ensemble", "evaluate", "forecast", "report", "prune"]
+
+
+def test_a_run_without_parameters(airflow, tmp_path):
+    state, run_id, states, calls = run_dag(airflow, tmp_path, {}, SALESCAST_BIN=str(fake_binary(tmp_path)))
+    assert state == "success"
+    assert [call[0] for call in calls] == STEPS
+    clean = "".join(c if c.isalnum() or c in "._-" else "_" for c in run_id)
+    workspaces = {call[call.index("--workspace") + 1] for call in calls}
+    assert workspaces == {f"{airflow['AIRFLOW_HOME']}/salescast/runs/sales_forecast_training/{clean}"}
+    assert [call[1:3] for call in calls if call[0] == "train"] == [["--model", "xgboost"], ["--model", "lightgbm"]]
+    assert ["--set", 'models=["xgboost", "lightgbm"]'] == calls[1][1:3]
+    assert "--config" not in calls[1]
+    assert set(states.values()) == {"success"}
+
+
+def test_a_run_with_its_own_data(airflow, tmp_path):
+    conf = {"source": "s3://sales/in.csv; rm -rf /", "config": "/etc/salescast.yaml", "horizon": 14, "models": ["lightgbm"]}
+    state, _, states, calls = run_dag(airflow, tmp_path, conf, SALESCAST_BIN=str(fake_binary(tmp_path)))
+    assert state == "success"
+    assert states["generate"] == "skipped"
+    assert [call[0] for call in calls] == [step for i, step in enumerate(STEPS) if i not in (0, 3)]
+    for call in calls:
+        words = list(zip(call, call[1:], strict=False))
+        assert ("--set", "data.source=s3://sales/in.csv; rm -rf /") in words
+        assert ("--set", "forecast.horizon=14") in words
+        assert ("--set", 'models=["lightgbm"]') in words
+        assert ("--config", "/etc/salescast.yaml") in words
+
+
+def test_bad_data_ends_the_run(airflow, tmp_path):
+    state, _, states, calls = run_dag(airflow, tmp_path, {}, SALESCAST_BIN=str(fake_binary(tmp_path)), FAIL="validate=65")
+    assert state == "failed"
+    assert [call[0] for call in calls] == ["generate", "validate"]
+    assert states["featurize"] == "upstream_failed"
+
+
+def test_the_models_are_those_of_the_binary():
+    """The form offers what the binary knows."""
+    dag = ROOT / "dags" / "sales_forecast_training.py"
+    line = next(line for line in dag.read_text().splitlines() if line.startswith("MODELS"))
+    offered = json.loads(line.partition("=")[2])
+    settings = (ROOT / "cmd" / "salescast" / "settings.go").read_text()
+    known = settings.partition("func modelNames() []string {")[2].partition("}")[0]
+    known = json.loads("[" + known.partition("{")[2] + "]")
+    assert sorted(offered) == sorted(known)
