@@ -631,3 +631,45 @@ func FuzzParsePlan(f *testing.F) {
 		}
 	})
 }
+
+// Panels at the edge of what a panel can be are filled, with NaN where nothing is known, and never panic.
+func TestEdgesOfPanels(t *testing.T) {
+	t.Parallel()
+	bare := func(p *panel.Panel) *panel.Panel { p.Keys, p.Static, p.Covariates = nil, nil, nil; return p }
+	silent := func(p *panel.Panel) *panel.Panel { clear(p.Observed); return p }
+	for name, p := range map[string]*panel.Panel{
+		"one series":           randomPanel(1, daily, 1, 1, 60, 5),
+		"one step":             randomPanel(1, daily, 1, 1, 2, 0).Slice(0, 1),
+		"one store":            randomPanel(2, weekly, 1, 3, 60, 5),
+		"one series per store": randomPanel(3, monthly, 4, 1, 60, 5),
+		"nothing but sales":    bare(randomPanel(4, daily, 2, 2, 60, 5)),
+		"no sale":              silent(randomPanel(5, weekly, 2, 2, 60, 5)),
+		"no series":            randomPanel(6, daily, 2, 2, 60, 5).Slice(0, 0),
+	} {
+		origin := calendar.Step(0)
+		if p.Series() > 0 {
+			origin = p.Start[0] + 1
+		}
+		plan, err := feature.NewPlan(feature.Spec{Families: feature.Families()}, feature.Describe(p, origin, 5, "US"))
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+			continue
+		}
+		var rows []feature.Row
+		for s := range p.Series() {
+			for o := p.Start[s] - 3; o < p.Start[s]+2; o++ {
+				rows = append(rows, feature.Row{Series: int32(s), Origin: o, Target: o + 4})
+			}
+		}
+		f, scale := fill(t, plan, p, rows, feature.Recent)
+		lag := f.Column(slices.Index(f.Names, "sales_lag1"))
+		for i, row := range rows {
+			if row.Origin < p.Start[row.Series] && lag[i] == lag[i] {
+				t.Errorf("%s: %+v has a sale before the first", name, row)
+			}
+			if !(scale[i] > 0) {
+				t.Errorf("%s: the scale of %+v is %v", name, row, scale[i])
+			}
+		}
+	}
+}
