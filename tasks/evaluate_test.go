@@ -247,6 +247,26 @@ func TestReport(t *testing.T) {
 	}
 }
 
+// TestReportWithoutForecast: where the plan is missing no forecast is made, and the page still tells of the past.
+func TestReportWithoutForecast(t *testing.T) {
+	t.Parallel()
+	shop := reporttest.New(2, 2, 150, 2, 7)
+	env := predicted(t, shop)
+	if _, err := Evaluate(t.Context(), env, evaluateOptions(shop)); err != nil {
+		t.Fatal(err)
+	}
+	if err := env.Store.Delete(t.Context(), "forecast/manifest.json"); err != nil {
+		t.Fatal(err)
+	}
+	r, err := Report(t.Context(), env, ReportOptions{})
+	if err != nil || len(r.Warnings) != 1 {
+		t.Fatalf("%+v, %v", r, err)
+	}
+	if page := string(readStep(t, env, "report", "index.html")); !strings.Contains(page, "No forecast was made") {
+		t.Error("the page does not say that there is no forecast")
+	}
+}
+
 func TestReportOfNothing(t *testing.T) {
 	t.Parallel()
 	if r, err := Report(t.Context(), stepEnv(t), ReportOptions{}); KindOf(err) != KindInputMissing || r == nil || r.Status != Failed {

@@ -7,19 +7,21 @@ import (
 	"slices"
 	"strings"
 
+	"salescast/pkg/backtest"
 	"salescast/pkg/metric"
 	"salescast/pkg/quality"
 	"salescast/pkg/report"
 )
 
-// Report renders the workspace into one page, report/index.html.
+// Report renders the workspace into one page, report/index.html. Where no forecast was made, because the plan is missing, the page says
+// so and tells the rest.
 func Report(ctx context.Context, env Env, o ReportOptions) (*Result, error) {
 	models, optional, err := reportInputs(ctx, env)
 	if err != nil {
 		return nil, err
 	}
 	spec := stepSpec{
-		Name: "report", Options: o, Inputs: slices.Concat([]string{"ensemble", "evaluate", "forecast", "validate"}, trainSteps(models), optional),
+		Name: "report", Options: o, Inputs: slices.Concat([]string{"ensemble", "evaluate", "validate"}, trainSteps(models), optional),
 		Force: o.Force, Salt: map[string]string{"report": "1"},
 	}
 	return runStep(ctx, env, spec, func(ctx context.Context, s *Step) error {
@@ -55,7 +57,7 @@ func reportInputs(ctx context.Context, env Env) (models, optional []string, err 
 			models = append(models, m)
 		}
 	}
-	for _, step := range []string{"data", "featurize"} {
+	for _, step := range []string{"data", "featurize", "forecast"} {
 		switch _, err := OpenStep(ctx, env.Store, step); KindOf(err) {
 		case "":
 			optional = append(optional, step)
@@ -68,7 +70,7 @@ func reportInputs(ctx context.Context, env Env) (models, optional []string, err 
 }
 
 func (s *Step) page(ctx context.Context, o ReportOptions, models []string) (*report.Page, error) {
-	validated, forecasts := s.Input("validate"), s.Input("forecast")
+	validated := s.Input("validate")
 	p, schema, err := readPanel(ctx, validated)
 	if err != nil {
 		return nil, err
@@ -77,8 +79,10 @@ func (s *Step) page(ctx context.Context, o ReportOptions, models []string) (*rep
 	if err != nil {
 		return nil, err
 	}
-	next, err := readPredictions(ctx, forecasts, "forecast.parquet")
-	if err != nil {
+	var next *backtest.Predictions
+	if forecast, ok := s.inputs["forecast"]; !ok {
+		s.Warn("there is no forecast in the workspace; the page is about the past alone")
+	} else if next, err = readPredictions(ctx, forecast, "forecast.parquet"); err != nil {
 		return nil, err
 	}
 	ev, err := metric.Evaluate(p, tested)
@@ -87,7 +91,7 @@ func (s *Step) page(ctx context.Context, o ReportOptions, models []string) (*rep
 	}
 	page := &report.Page{
 		Title: o.Title, Target: schema.Target, Panel: p, Backtest: tested, Forecast: next, Evaluation: ev, Primary: primaryModel, Baseline: baselineModel,
-		Version: s.env.Version, Asked: asked(validated, s.Input("ensemble"), forecasts),
+		Version: s.env.Version, Asked: asked(validated, s.Input("ensemble")),
 	}
 	if page.Title == "" {
 		page.Title = "Forecast of " + schema.Target
@@ -152,8 +156,8 @@ func madeBy(in *Opened) (report.Step, error) {
 	return out, nil
 }
 
-// asked turns options of three steps into what a person would say.
-func asked(validate, ensemble, forecast *Opened) []report.Fact {
+// asked turns options into what a person would say.
+func asked(validate, ensemble *Opened) []report.Fact {
 	data, _ := validate.Manifest.Options["data"].(map[string]any)
 	backtest, _ := ensemble.Manifest.Options["backtest"].(map[string]any)
 	var out []report.Fact
@@ -169,8 +173,8 @@ func asked(validate, ensemble, forecast *Opened) []report.Fact {
 	add("Known only afterwards", data["past_only"])
 	add("A missing row means", data["missing"])
 	add("Public holidays of", data["country"])
-	add("Steps ahead", forecast.Manifest.Options["horizon"])
-	add("Quantiles", forecast.Manifest.Options["quantiles"])
+	add("Steps ahead", ensemble.Manifest.Options["horizon"])
+	add("Quantiles", ensemble.Manifest.Options["quantiles"])
 	add("Members of the ensemble", ensemble.Manifest.Options["models"])
 	add("Test origins", backtest["origins"])
 	return out
@@ -201,7 +205,7 @@ func qualityOf(ctx context.Context, in *Opened) (report.Quality, error) {
 	if err := json.Unmarshal(b, &doc); err != nil {
 		return report.Quality{}, in.damagedFile(ctx, "report.json", err)
 	}
-	out := report.Quality{Rows: doc.Rows, Quarantined: doc.Quarantined}
+	out := report.Quality{Rows: doc.Rows, Quarantined: doc.Quarantined, LeftOut: doc.LeftOut, Filled: doc.FilledRows}
 	for _, f := range doc.Findings {
 		v := report.Finding{Rule: f.Rule, Severity: string(f.Severity), Count: f.Count, Sentence: f.Message, Cure: f.Cure}
 		for _, at := range f.First {

@@ -45,8 +45,10 @@ type Fact struct{ Name, Value string }
 
 // Quality is what validation found.
 type Quality struct {
-	Rows, Quarantined int64
-	Findings          []Finding
+	// Rows were read; Quarantined ones were set aside, LeftOut ones stand before the first sale of their series, Filled ones were made
+	// for steps without a row.
+	Rows, Quarantined, LeftOut, Filled int64
+	Findings                           []Finding
 }
 
 // Finding is one thing that is odd or wrong with the data.
@@ -149,6 +151,7 @@ type view struct {
 	Repeating string
 	Tested    string
 	Compared  string
+	Read      string
 }
 
 func (p *Page) view() (*view, error) {
@@ -175,7 +178,7 @@ func (p *Page) view() (*view, error) {
 	v.Scores, v.Origins, v.Quantiles, v.Gains = p.scoreRows(), p.originRows(), p.quantileRows(), p.gains()
 	v.Verdict, v.Good = p.verdict()
 	v.Tiles = p.tiles()
-	v.Subtitle, v.Tested, v.Compared = p.subtitle(), p.tested(), p.compared()
+	v.Subtitle, v.Tested, v.Compared, v.Read = p.subtitle(), p.tested(), p.compared(), p.Data.read()
 	return v, nil
 }
 

@@ -257,3 +257,31 @@ func (p *Page) compared() string {
 	}
 	return out + fmt.Sprintf("; it errs less in %s of %s.", count(c.Wins), plural(c.Series, "series"))
 }
+
+// read says what became of the rows.
+func (q Quality) read() string {
+	if q.Rows == 0 {
+		return ""
+	}
+	out := plural(q.Rows, "row") + " were read"
+	switch {
+	case q.Quarantined > 0:
+		out += fmt.Sprintf("; %s set aside and not used (quarantine.parquet has them)", were(q.Quarantined))
+	case q.LeftOut == 0:
+		out += " and all of them used"
+	}
+	if q.LeftOut > 0 {
+		out += fmt.Sprintf("; %s before the first sale of their series and left out", were(q.LeftOut))
+	}
+	if q.Filled > 0 {
+		out += fmt.Sprintf("; %s filled in where a step had no row, and never scored", were(q.Filled))
+	}
+	return out + "."
+}
+
+func were(n int64) string {
+	if n == 1 {
+		return "1 was"
+	}
+	return count(n) + " were"
+}

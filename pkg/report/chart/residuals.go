@@ -53,15 +53,14 @@ func (d *Data) relative(m int) []residual {
 	return out
 }
 
-// reach is the range that holds all but the wildest half percent of errors at each side, symmetric, so that one outlier does not flatten
-// the picture.
+// reach is the range that holds all but the wildest errors, symmetric, so that a few of them do not flatten the picture.
 func reach(r []residual) float64 {
 	e := make([]float64, len(r))
 	for i := range r {
 		e[i] = math.Abs(r[i].err)
 	}
 	slices.Sort(e)
-	return max(quantile(e, 0.99)*1.15, 1e-9)
+	return max(quantile(e, 0.975)*1.2, 1e-9)
 }
 
 func quantile(sorted []float64, q float64) float64 {

@@ -145,16 +145,19 @@ func (d *Data) drawSeriesError(w io.Writer) error {
 	m, base := d.model(d.Primary), d.model(d.Baseline)
 	xy, wins := d.seriesDots(m, base)
 	reading := fmt.Sprintf("One dot per series; below the line %s errs less than %s. Larger dots sell more.", label(d.Primary), label(d.Baseline))
-	pg := newPage(560, 560, fmt.Sprintf("Better than %s in %d of %d series", label(d.Baseline), wins, len(xy)), reading)
-	p := axes("WAPE of " + label(d.Baseline))
 	lo, hi, biggest := 2.0, 0.0, 0.0
 	for _, s := range xy {
 		lo, hi, biggest = min(lo, s.x, s.y), max(hi, s.x, s.y), max(biggest, s.sold)
+	}
+	if hi > 2 {
+		reading += " What is beyond 200 % stands at the edge."
 	}
 	hi = max(min(hi, 2)*1.06, 0.05)
 	if lo *= 0.85; lo > hi/2 || lo < hi/5 {
 		lo = 0
 	}
+	pg := newPage(560, 560, fmt.Sprintf("Better than %s in %d of %d series", label(d.Baseline), wins, len(xy)), reading)
+	p := axes("WAPE of " + label(d.Baseline))
 	p.X.Min, p.Y.Min, p.X.Max, p.Y.Max = lo, lo, hi, hi
 	p.X.Tick.Marker = ticks{5, shares}
 	p.Y.Tick.Marker = p.X.Tick.Marker
