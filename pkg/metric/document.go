@@ -51,9 +51,10 @@ type OriginScores struct {
 	Scores
 }
 
-// LevelShare is the share of sales at or below the quantile of a level.
+// LevelShare has the shares of sales below, and at or below, the quantile of a level.
 type LevelShare struct {
 	Level     float64 `json:"level"`
+	Below     Value   `json:"below"`
 	AtOrBelow Value   `json:"at_or_below"`
 }
 
@@ -78,7 +79,7 @@ func (ev *Evaluation) Document(f calendar.Frequency, primary, baseline string) *
 			s.ByOrigin = append(s.ByOrigin, OriginScores{ev.Origins[o], v})
 		}
 		for j, v := range ev.AtOrBelow[m] {
-			s.Calibration = append(s.Calibration, LevelShare{ev.Levels[j], v})
+			s.Calibration = append(s.Calibration, LevelShare{ev.Levels[j], ev.Below[m][j], v})
 		}
 		d.Models = append(d.Models, s)
 	}

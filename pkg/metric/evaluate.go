@@ -25,8 +25,9 @@ type Evaluation struct {
 	ByHorizon [][]Scores // [model][step ahead - 1]
 	BySeries  [][]Scores // [model][series of the predictions]
 	ByOrigin  [][]Scores // [model][origin]
-	// AtOrBelow is the observed share of sales at or below each quantile, [model][level]: calibrated quantiles have their own level.
-	AtOrBelow [][]Value
+	// Below and AtOrBelow are the observed shares of sales below, and at or below, each quantile, [model][level]. They differ where sales
+	// equal their quantile, as those of zero often do; a calibrated quantile has its level between the two.
+	Below, AtOrBelow [][]Value
 }
 
 // Evaluate scores predictions. p is the panel they were made from: it gives the scales, and every Actual is compared with it, so that
@@ -151,7 +152,7 @@ func (b *bound) actual(i int, at calendar.Step) (float64, error) {
 type tallies struct {
 	overall                       []tally
 	byHorizon, bySeries, byOrigin [][]tally
-	below                         [][]int
+	below, atOrBelow              [][]int
 	origins                       map[calendar.Day]int
 	scales                        map[[2]int]Scale
 	last                          int
@@ -168,6 +169,7 @@ func newTallies(ev *Evaluation) *tallies {
 		t.bySeries = append(t.bySeries, make([]tally, ev.Series))
 		t.byOrigin = append(t.byOrigin, make([]tally, len(ev.Origins)))
 		t.below = append(t.below, make([]int, len(ev.Levels)))
+		t.atOrBelow = append(t.atOrBelow, make([]int, len(ev.Levels)))
 	}
 	return t
 }
@@ -215,8 +217,11 @@ func (t *tallies) block(b *bound, l *layout, lo, hi int) error {
 		h.scale(scale, (f-y)*(f-y), math.Abs(f-y), is)
 		n, sq, abs, interval = n+1, sq+(f-y)*(f-y), abs+math.Abs(f-y), interval+is
 		for j, v := range q {
-			if y <= v {
+			if y < v {
 				t.below[m][j]++
+			}
+			if y <= v {
+				t.atOrBelow[m][j]++
 			}
 		}
 	}
@@ -286,13 +291,24 @@ func (t *tallies) finish(ev *Evaluation, l *layout) {
 		ev.ByHorizon = append(ev.ByHorizon, all(t.byHorizon[m]))
 		ev.BySeries = append(ev.BySeries, all(t.bySeries[m]))
 		ev.ByOrigin = append(ev.ByOrigin, all(t.byOrigin[m]))
-		share := make([]Value, len(ev.Levels))
-		for j, n := range t.below[m] {
-			share[j] = ratio(float64(n), float64(t.overall[m].rows))
-			if t.overall[m].noQuantiles {
-				share[j] = Value(math.NaN())
-			}
-		}
-		ev.AtOrBelow = append(ev.AtOrBelow, share)
+		ev.Below, ev.AtOrBelow = append(ev.Below, t.shares(m, t.below[m])), append(ev.AtOrBelow, t.shares(m, t.atOrBelow[m]))
 	}
+}
+
+// shares are counts over the scored rows of model m; NaN where it lacks quantiles.
+func (t *tallies) shares(m int, counts []int) []Value {
+	out := make([]Value, len(counts))
+	for j, n := range counts {
+		out[j] = ratio(float64(n), float64(t.overall[m].rows))
+		if t.overall[m].noQuantiles {
+			out[j] = Value(math.NaN())
+		}
+	}
+	return out
+}
+
+// Held is what quantile level j of model m came to: the share of sales below it, with of the sales that equal it as many as bring that
+// share nearest to the level.
+func (ev *Evaluation) Held(m, j int) Value {
+	return min(max(Value(ev.Levels[j]), ev.Below[m][j]), ev.AtOrBelow[m][j])
 }

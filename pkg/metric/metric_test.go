@@ -380,3 +380,31 @@ func TestLeftOutPredictionsAreCounted(t *testing.T) {
 		t.Errorf("%d missing by series, %d in all", sum, part.Missing)
 	}
 }
+
+// TestHeldCountsTiesForTheQuantile: where sales of zero meet quantiles of zero, no level between the two shares is a broken promise.
+func TestHeldCountsTiesForTheQuantile(t *testing.T) {
+	t.Parallel()
+	f := fixtures(t)[0]
+	p, pr := f.build(t)
+	for i := range pr.Rows() {
+		if pr.Actual[i] == 0 {
+			clear(pr.Quantiles[i*len(pr.Levels) : (i+1)*len(pr.Levels)])
+		}
+	}
+	ev, err := Evaluate(p, pr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for j, level := range ev.Levels {
+		lo, hi, held := ev.Below[0][j], ev.AtOrBelow[0][j], ev.Held(0, j)
+		if lo >= hi {
+			t.Errorf("level %v: %v of the sales are below and %v at or below; the fixture has ties", level, lo, hi)
+		}
+		if held < lo || held > hi || lo <= Value(level) && Value(level) <= hi && held != Value(level) {
+			t.Errorf("level %v held %v, of %v to %v", level, held, lo, hi)
+		}
+	}
+	if v := ev.Held(1, 0); v.Defined() {
+		t.Errorf("a model without quantiles held %v", v)
+	}
+}

@@ -94,7 +94,7 @@ func (p *Page) quantileRows() []quantileRow {
 	m := slices.Index(p.Evaluation.Models, p.Primary)
 	var out []quantileRow
 	for j, l := range p.Evaluation.Levels {
-		v := p.Evaluation.AtOrBelow[m][j]
+		v := p.Evaluation.Held(m, j)
 		if v.Defined() {
 			out = append(out, quantileRow{percent(metric.Value(l), trimmed(l)), percent(v, 1), fmt.Sprintf("%.1f%%", 100*float64(v)), fmt.Sprintf("%.1f%%", 100*l)})
 		}

@@ -210,7 +210,7 @@ func (d *Data) name(s int) string {
 }
 
 func (d *Data) drawCalibration(w io.Writer) error {
-	pg := newPage(560, 560, "Do the quantiles keep their word?", "Share of sales at or below each quantile. On the line, a 90 % quantile is right 90 % of the time; above it, quantiles are too high.")
+	pg := newPage(560, 560, "Do the quantiles keep their word?", "Share of sales below each quantile; sales that equal it count for it. On the line, a 90 % quantile is right 90 % of the time.")
 	p := axes("promised")
 	p.X.Min, p.Y.Min, p.X.Max, p.Y.Max = 0, 0, 1, 1
 	p.X.Tick.Marker = ticks{5, shares}
@@ -223,8 +223,8 @@ func (d *Data) drawCalibration(w io.Writer) error {
 	for _, m := range order {
 		name := d.Evaluation.Models[m]
 		var xy plotter.XYs
-		for j, v := range d.Evaluation.AtOrBelow[m] {
-			if v.Defined() {
+		for j := range d.Evaluation.Levels {
+			if v := d.Evaluation.Held(m, j); v.Defined() {
 				xy = append(xy, plotter.XY{X: d.Evaluation.Levels[j], Y: float64(v)})
 			}
 		}
