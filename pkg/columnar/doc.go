@@ -12,6 +12,5 @@
 //
 // parquet-go wins where it matters; its dearer null handling is why the design matrix holds NaN and not null.
 //
-// Decoders are bounded: no length found in a file makes them allocate more than the file could hold, and a malformed file gives a
-// *SyntaxError, never a panic.
+// A malformed file gives a *SyntaxError, never a panic: the library's own are caught where its code is called.
 package columnar

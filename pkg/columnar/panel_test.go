@@ -302,3 +302,61 @@ func FuzzReadPanel(f *testing.F) {
 		}
 	})
 }
+
+func FuzzReadPredictions(f *testing.F) {
+	var buf bytes.Buffer
+	if err := columnar.WritePredictions(&buf, randomPredictions(rand.New(rand.NewPCG(1, 1)), []float64{0.1, 0.9})); err != nil {
+		f.Fatal(err)
+	}
+	f.Add(buf.Bytes())
+	f.Fuzz(func(t *testing.T, data []byte) {
+		p, err := columnar.ReadPredictions(t.Context(), bytes.NewReader(data))
+		if err != nil {
+			return
+		}
+		if err := columnar.WritePredictions(&bytes.Buffer{}, p); err != nil {
+			t.Fatalf("predictions that were read cannot be written: %v", err)
+		}
+	})
+}
+
+func BenchmarkPanel(b *testing.B) {
+	const series, days = 1000, 1000
+	builder, _ := panel.NewBuilder(panel.Schema{Keys: []string{"store", "item"}, Covariates: []panel.Attribute{{Name: "promo", Role: panel.KnownFuture}, {Name: "price", Role: panel.KnownFuture}}}, panel.BuilderOptions{Frequency: "D"})
+	rng := rand.New(rand.NewPCG(1, 1))
+	for s := range series {
+		for d := range days {
+			if err := builder.AddText([]string{strconv.Itoa(s / 100), strconv.Itoa(s % 100)}, nil, calendar.Day(d), float32(rng.IntN(100)), []float32{float32(d % 2), rng.Float32()}); err != nil {
+				b.Fatal(err)
+			}
+		}
+	}
+	p, err := builder.Build(b.Context())
+	if err != nil {
+		b.Fatal(err)
+	}
+	var buf bytes.Buffer
+	b.Run("write", func(b *testing.B) {
+		for b.Loop() {
+			buf.Reset()
+			w, _ := columnar.NewPanelWriter(&buf, columnar.SchemaOf(p, "d", "y"))
+			if err := w.Write(p); err != nil {
+				b.Fatal(err)
+			}
+			if err := w.Close(); err != nil {
+				b.Fatal(err)
+			}
+		}
+		b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/float64(p.Rows()), "ns/row")
+	})
+	b.Run("read", func(b *testing.B) {
+		for b.Loop() {
+			for _, err := range columnar.Panels(b.Context(), bytes.NewReader(buf.Bytes()), 1<<18) {
+				if err != nil {
+					b.Fatal(err)
+				}
+			}
+		}
+		b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/float64(p.Rows()), "ns/row")
+	})
+}
