@@ -27,14 +27,14 @@ type campaign struct {
 
 // Where campaigns meet, the first one in this table sets the price.
 var campaigns = [...]campaign{
-	{"black_friday", func(y int) calendar.Day { return Thanksgiving(y) + 1 }, 5, .25},
-	{"cyber_monday", func(y int) calendar.Day { return Thanksgiving(y) + 4 }, 2, .20},
+	{"black_friday", calendar.BlackFriday, 5, .25},
+	{"cyber_monday", calendar.CyberMonday, 2, .20},
 	{"christmas_sale", fixed(time.December, 15), 10, .15},
 	{"new_year_sale", fixed(time.January, 1), 7, .20},
-	{"presidents_day", func(y int) calendar.Day { return nth(y, time.February, monday, 3) - 2 }, 3, .15},
+	{"presidents_day", func(y int) calendar.Day { return monday(y, time.February, 3) - 2 }, 3, .15},
 	{"memorial_day", func(y int) calendar.Day { return lastMonday(y, time.May) - 2 }, 3, .15},
 	{"july_4th_sale", fixed(time.July, 1), 5, .15},
-	{"labor_day", func(y int) calendar.Day { return nth(y, time.September, monday, 1) - 2 }, 3, .15},
+	{"labor_day", func(y int) calendar.Day { return monday(y, time.September, 1) - 2 }, 3, .15},
 	{"back_to_school", fixed(time.August, 1), 14, .10},
 }
 
@@ -44,27 +44,17 @@ const (
 	flashShare = 0.05
 )
 
-const (
-	monday = iota
-	_
-	_
-	thursday
-)
-
-// Thanksgiving returns the fourth Thursday of November, the day before Black Friday.
-func Thanksgiving(year int) calendar.Day { return nth(year, time.November, thursday, 4) }
-
 func fixed(m time.Month, d int) func(int) calendar.Day {
 	return func(y int) calendar.Day { return calendar.DateOf(y, m, d) }
 }
 
-// nth returns the n-th given weekday of a month.
-func nth(year int, m time.Month, weekday, n int) calendar.Day {
+// monday returns the n-th Monday of a month.
+func monday(year int, m time.Month, n int) calendar.Day {
 	first := calendar.DateOf(year, m, 1)
-	return first + calendar.Day((weekday-first.Weekday()+7)%7+7*(n-1))
+	return first + calendar.Day((7-first.Weekday())%7+7*(n-1))
 }
 
-func lastMonday(year int, m time.Month) calendar.Day { return nth(year, m+1, monday, 1) - 7 }
+func lastMonday(year int, m time.Month) calendar.Day { return monday(year, m+1, 1) - 7 }
 
 // promotions returns the offers from first to last by date, then product; a product has at most one a day.
 func promotions(seed uint64, items []Product, first, last calendar.Day) []Promotion {
@@ -195,18 +185,19 @@ func closures(seed uint64, shop Store, year int, days map[calendar.Day]EventType
 	}
 }
 
-// holidays returns the federal holidays of the United States of a year, on their own days.
+// holidays returns the federal holidays of the United States of a year on their own days, not on those that offices keep instead when
+// one falls on a weekend: shops do not.
 func holidays(year int) []calendar.Day {
 	out := []calendar.Day{
 		calendar.DateOf(year, time.January, 1),
-		nth(year, time.January, monday, 3),
-		nth(year, time.February, monday, 3),
+		monday(year, time.January, 3),
+		monday(year, time.February, 3),
 		lastMonday(year, time.May),
 		calendar.DateOf(year, time.July, 4),
-		nth(year, time.September, monday, 1),
-		nth(year, time.October, monday, 2),
+		monday(year, time.September, 1),
+		monday(year, time.October, 2),
 		calendar.DateOf(year, time.November, 11),
-		Thanksgiving(year),
+		calendar.Thanksgiving(year),
 		calendar.DateOf(year, time.December, 25),
 	}
 	if year >= 2021 {
