@@ -14,6 +14,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"salescast/pkg/panel"
 	"salescast/pkg/regress"
@@ -324,6 +325,14 @@ func cancelled(t *testing.T, e Engine) {
 			_ = m.Close()
 		} else if m != nil || !errors.Is(err, context.Canceled) {
 			t.Errorf("cancelled at block %d: the fit answers a model %t, error %v", at, m != nil, err)
+		}
+	}
+	if e.Rounds { // a million rounds take minutes: what ends them is the context
+		ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
+		m, err := e.learner(t, "rounds", "1000000").Fit(ctx, Sales(500, 12), nil)
+		cancel()
+		if m != nil || !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("cancelled between rounds: the fit answers a model %t, error %v", m != nil, err)
 		}
 	}
 	m, x := e.fit(t, Sales(500, 12)), Sales(500, 12).X
