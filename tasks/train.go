@@ -137,12 +137,20 @@ func (t *trainer) fit(ctx context.Context, origin calendar.Step) (*member.Model,
 	}
 	m, err := t.spec.Forecaster(member.Settings{
 		Horizon: t.options.Horizon, Rows: rows, Seed: t.options.Seed, Country: t.options.Country, NonNegative: t.options.NonNegative,
-		Params: t.options.Params, Learners: t.env.Learners.Learner,
+		Params: t.options.Params, Learners: t.learner,
 	}).Fit(ctx, t.panel, origin)
 	if err != nil {
 		return nil, err
 	}
 	return m.(*member.Model), nil
+}
+
+// learner is asked for by trees alone: smoothing needs no engine.
+func (t *trainer) learner(engine string, params map[string]string) (regress.Learner, error) {
+	if t.env.Learners == nil {
+		return nil, &regress.UnavailableError{Engine: engine, Err: errors.New("no engines are set up")}
+	}
+	return t.env.Learners.Learner(engine, params)
 }
 
 func (t *trainer) forecast(ctx context.Context, split backtest.Split) (f *forecast.Prediction, err error) {

@@ -75,8 +75,8 @@ func TestShares(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(s.Test) != 5 || len(s.Validation) != 5 { // 150 steps hold five blocks of 28
-		t.Errorf("%d test and %d validation origins, want 5 and 5", len(s.Test), len(s.Validation))
+	if len(s.Test) != 5 || len(s.Validation) != 3 { // 150 steps hold five blocks of 28
+		t.Errorf("%d test and %d validation origins, want 5 and 3", len(s.Test), len(s.Validation))
 	}
 	for _, bad := range [][3]float64{{0.7, 0.2, 0.2}, {1, 0, 0}} {
 		if _, err := backtest.Shares(shape(100), 28, bad); err == nil {

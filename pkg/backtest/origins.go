@@ -66,7 +66,8 @@ func Origins(p *panel.Panel, horizon, origins int) (Schedule, error) {
 }
 
 // Shares places origins so that the timeline from the panel's first to its last observed step is split by date into shares for
-// training, validation and test, as many whole blocks of horizon steps as fit into each of the last two, at least one each.
+// training, validation and test, as many whole blocks of horizon steps as fit into each of the last two, at least one each; of
+// validation blocks the last [ValidationOrigins], since no more are learned from.
 func Shares(p *panel.Panel, horizon int, shares [3]float64) (Schedule, error) {
 	sum := shares[0] + shares[1] + shares[2]
 	if horizon < 1 || math.Abs(sum-1) > 1e-6 || min(shares[0], shares[1], shares[2]) <= 0 {
@@ -78,7 +79,7 @@ func Shares(p *panel.Panel, horizon int, shares [3]float64) (Schedule, error) {
 	}
 	steps := float64(end-slices.Min(p.Start)) + 1
 	blocks := func(share float64) int { return max(1, int(share*steps+1e-9)/horizon) }
-	return schedule(p, horizon, blocks(shares[2]), blocks(shares[1]))
+	return schedule(p, horizon, blocks(shares[2]), min(blocks(shares[1]), ValidationOrigins))
 }
 
 var errNoSales = errors.New("placing test origins: the panel has no observed sale")

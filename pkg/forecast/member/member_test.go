@@ -1,0 +1,114 @@
+package member_test
+
+import (
+	"errors"
+	"slices"
+	"testing"
+
+	"salescast/pkg/backtest"
+	"salescast/pkg/calendar"
+	"salescast/pkg/forecast"
+	"salescast/pkg/forecast/forecasttest"
+	"salescast/pkg/forecast/member"
+	"salescast/pkg/regress"
+)
+
+var errAsked = errors.New("an engine was asked for")
+
+func noEngine(string, map[string]string) (regress.Learner, error) { return nil, errAsked }
+
+func settings() member.Settings {
+	return member.Settings{Horizon: 14, Rows: 1000, NonNegative: true, Learners: noEngine}
+}
+
+func TestNames(t *testing.T) {
+	t.Parallel()
+	names := member.Names()
+	if sorted := slices.Sorted(slices.Values(names)); len(slices.Compact(sorted)) != len(names) {
+		t.Errorf("a name is there twice: %v", names)
+	}
+	for _, n := range names {
+		if s, err := member.Named(n); err != nil || s.Name != n {
+			t.Errorf("%s: %+v, %v", n, s, err)
+		}
+	}
+	if _, err := member.Named("lstm"); err == nil {
+		t.Error("an unknown name was found")
+	}
+}
+
+// Statistical members obey the laws, need no engine, and forecast every series: those without history like their kin.
+func TestConformance(t *testing.T) {
+	t.Parallel()
+	for _, s := range member.All() {
+		if !s.Statistical() {
+			continue
+		}
+		t.Run(s.Name, func(t *testing.T) {
+			t.Parallel()
+			forecasttest.Run(t, forecasttest.Traits{Quantiles: true}, func(*testing.T) forecast.Forecaster { return s.Forecaster(settings()) })
+		})
+	}
+}
+
+func TestTreesNeedHistoryAndAnEngine(t *testing.T) {
+	t.Parallel()
+	s, err := member.Named("lightgbm")
+	if err != nil {
+		t.Fatal(err)
+	}
+	daily := calendar.Frequency{Unit: calendar.Daily}
+	short := forecasttest.Panel(forecasttest.Shape{Frequency: daily, Stores: 1, Items: 1, Steps: 20})
+	end, _ := short.End()
+	m, err := s.Forecaster(settings()).Fit(t.Context(), short, end)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if k := m.(*member.Model).Kind; k != member.Smoothing {
+		t.Errorf("twenty days are forecast by %s, want smoothing", k)
+	}
+	long := forecasttest.Panel(forecasttest.Daily())
+	end, _ = long.End()
+	if _, err := s.Forecaster(settings()).Fit(t.Context(), long, end); !errors.Is(err, errAsked) {
+		t.Errorf("the error of the engine was lost: %v", err)
+	}
+}
+
+// Defaults follow rules on what was known at the first test origin, and nothing after it.
+func TestDefaults(t *testing.T) {
+	t.Parallel()
+	shape := forecasttest.Daily()
+	p := forecasttest.Panel(shape)
+	sched, err := backtest.Origins(p, 14, 3)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for r := range p.Target {
+		p.Target[r] = p.Target[r]*100 + 1000
+	}
+	want := []string{"lightgbm", "xgboost", "smoothing", "smoothing_yearly", "lightgbm_log"}
+	if got := member.Defaults(p, sched); !slices.Equal(got, want) {
+		t.Errorf("large sales of 640 days: %v, want %v", got, want)
+	}
+	zeros := forecasttest.Clone(p)
+	for s := range zeros.Series() {
+		for at := sched.Test[0] + 1; ; at++ {
+			r, ok := zeros.Row(s, at)
+			if !ok {
+				break
+			}
+			zeros.Target[r] = 0
+		}
+	}
+	if got := member.Defaults(zeros, sched); !slices.Equal(got, want) {
+		t.Errorf("zeros after the first test origin changed the members: %v", got)
+	}
+	shape.Steps = 300
+	p = forecasttest.Panel(shape)
+	if sched, err = backtest.Origins(p, 14, 3); err != nil {
+		t.Fatal(err)
+	}
+	if got := member.Defaults(p, sched); slices.Contains(got, "smoothing_yearly") {
+		t.Errorf("300 days have no yearly profile: %v", got)
+	}
+}
