@@ -13,6 +13,7 @@ import (
 // catalogue lays out the columns of a plan, family by family.
 type catalogue struct {
 	plan    *Plan
+	family  string // whose columns are being laid out
 	columns []Column
 	names   map[string]bool
 }
@@ -43,22 +44,24 @@ func (c *catalogue) build() error {
 		if !slices.Contains(c.plan.spec.Families, s.family) {
 			continue
 		}
-		from := len(c.columns)
+		c.family = s.family
 		if err := s.lay(); err != nil {
 			return err
-		}
-		for i := from; i < len(c.columns); i++ {
-			c.columns[i].Family = s.family
 		}
 	}
 	return nil
 }
 
-// add appends a column, unless another family has brought it already.
+// add appends a column; one that another family has brought already belongs to both.
 func (c *catalogue) add(col Column) {
 	if !c.names[col.Name] {
 		c.names[col.Name] = true
 		c.columns = append(c.columns, col)
+	}
+	for i := range c.columns {
+		if f := &c.columns[i].Families; c.columns[i].Name == col.Name && !slices.Contains(*f, c.family) {
+			*f = append(*f, c.family)
+		}
 	}
 }
 

@@ -360,7 +360,7 @@ func TestTailIsEnough(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			short, err := all.Select(feature.Level, feature.Rolling, feature.Trend, feature.Promotion)
+			short, err := all.SelectFamilies(feature.Level, feature.Rolling, feature.Trend, feature.Promotion)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -576,12 +576,12 @@ func TestPlanRefusesTheFuture(t *testing.T) {
 func TestPlanRoundTrip(t *testing.T) {
 	t.Parallel()
 	p, plan, origin := setups[0].make(t, 13)
-	some, err := plan.Select(feature.Level, "price", feature.Season)
+	some, err := plan.Select("sales_mean28", "year", "price", "promo_after2")
 	if err != nil {
 		t.Fatal(err)
 	}
 	rows := randomRows(rand.New(rand.NewPCG(13, 1)), p, origin, 28, 100)
-	for _, want := range []*feature.Plan{plan, some, plan.Without(feature.Promotion)} {
+	for _, want := range []*feature.Plan{plan, some, plan.Without("price", "sales_lag1", "no such column")} {
 		b, err := want.MarshalJSON()
 		if err != nil {
 			t.Fatal(err)
@@ -594,8 +594,27 @@ func TestPlanRoundTrip(t *testing.T) {
 		y, _ := fill(t, got, p, rows, feature.Overall)
 		sameBits(t, y, x, rows)
 	}
+	for _, family := range feature.Families() {
+		alone, err := feature.NewPlan(feature.Spec{Families: []string{family}}, plan.Schema())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(alone.Names()) == 0 {
+			continue // there is no weekday in a year of weeks
+		}
+		cut, err := plan.SelectFamilies(family)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !slices.Equal(slices.Sorted(slices.Values(cut.Names())), slices.Sorted(slices.Values(alone.Names()))) {
+			t.Errorf("family %s of the plan of all is %v, alone %v", family, cut.Names(), alone.Names())
+		}
+	}
 	if _, err := plan.Select("no such column"); err == nil {
 		t.Error("a column that is not there was selected")
+	}
+	if _, err := plan.SelectFamilies("price"); err == nil {
+		t.Error("a family that is not there was selected")
 	}
 }
 

@@ -47,8 +47,9 @@ type Read struct {
 // Column is one feature.
 type Column struct {
 	// Name is stable and derived from what the column is.
-	Name   string `json:"name"`
-	Family string `json:"family"`
+	Name string `json:"name"`
+	// Families are those that have the column; it is there once.
+	Families []string `json:"families"`
 	// Group is for people: level, season, weekday, promotion, price, holiday, trend, identity.
 	Group string `json:"group"`
 	// About says in one line what the value is.
@@ -207,37 +208,48 @@ func (p *Plan) Learner() []regress.Column {
 	return out
 }
 
-// Select returns the plan with only the named columns or families, in the order of the plan.
-func (p *Plan) Select(names ...string) (*Plan, error) {
-	return p.filter(names, true)
+// Select returns the plan with only the named columns, in the order of the plan.
+func (p *Plan) Select(columns ...string) (*Plan, error) {
+	return p.filter("column", columns, func(c *Column) []string { return []string{c.Name} })
 }
 
-// Without returns the plan less the named columns or families; a name the plan does not have is no error.
-func (p *Plan) Without(names ...string) *Plan {
-	q, _ := p.filter(names, false)
-	return q
+// SelectFamilies returns the plan with only the columns of the named families, in the order of the plan.
+func (p *Plan) SelectFamilies(families ...string) (*Plan, error) {
+	return p.filter("family", families, func(c *Column) []string { return c.Families })
 }
 
-func (p *Plan) filter(names []string, keep bool) (*Plan, error) {
-	var out []Column
+// filter keeps the columns of which any key is among names, and reports a name that is no column's.
+func (p *Plan) filter(what string, names []string, keys func(c *Column) []string) (*Plan, error) {
 	used := make(map[string]bool, len(names))
+	var out []Column
 	for _, c := range p.columns {
-		byName, byFamily := slices.Contains(names, c.Name), slices.Contains(names, c.Family)
-		used[c.Name], used[c.Family] = used[c.Name] || byName, used[c.Family] || byFamily
-		if (byName || byFamily) == keep {
+		keep := false
+		for _, k := range keys(&c) {
+			if slices.Contains(names, k) {
+				keep, used[k] = true, true
+			}
+		}
+		if keep {
 			out = append(out, c)
 		}
 	}
-	if keep {
-		for _, n := range names {
-			if !used[n] {
-				return nil, fmt.Errorf("select features: no column or family %q in the plan", n)
-			}
+	for _, n := range names {
+		if !used[n] {
+			return nil, fmt.Errorf("select features: no %s %q in the plan", what, n)
 		}
 	}
+	return p.with(out), nil
+}
+
+// Without returns the plan less the named columns; a name that the plan does not have is no error.
+func (p *Plan) Without(columns ...string) *Plan {
+	return p.with(slices.DeleteFunc(slices.Clone(p.columns), func(c Column) bool { return slices.Contains(columns, c.Name) }))
+}
+
+func (p *Plan) with(columns []Column) *Plan {
 	q := &Plan{spec: p.spec, schema: p.schema, grid: p.grid}
-	q.lay(out)
-	return q, nil
+	q.lay(columns)
+	return q
 }
 
 // Lookback returns the number of steps up to and including the origin that any column or scale reads, but for those that read from
