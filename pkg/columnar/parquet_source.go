@@ -135,6 +135,9 @@ func (t *parquetTable) rowGroup(ctx context.Context, rg parquet.RowGroup, b *rec
 		}
 	}
 	left := rg.NumRows()
+	if left < 0 || left > math.MaxInt32 {
+		return false, &SyntaxError{File: t.name, Msg: fmt.Sprintf("a row group claims %d rows", left), Hint: "write the file again; it may have been overwritten"}
+	}
 	for left > 0 {
 		if err := ctx.Err(); err != nil {
 			return false, err
