@@ -33,7 +33,7 @@ func OpenStep(ctx context.Context, store artifact.Store, step string) (*Opened, 
 	r, info, err := store.Get(ctx, name)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, &Error{
-			Kind: KindInputMissing, Op: "open " + step, Err: fmt.Errorf("the workspace has no finished %q step: %w", step, err),
+			Kind: KindInputMissing, Op: "open " + step, Err: &missingStep{step, store.URL("")},
 			Hint: fmt.Sprintf("run %q on this workspace first", "salescast "+commandOf(step)),
 		}
 	}
@@ -53,6 +53,15 @@ func OpenStep(ctx context.Context, store artifact.Store, step string) (*Opened, 
 	}
 	return &Opened{Manifest: m, store: store, etag: info.ETag, verified: map[string]bool{}}, nil
 }
+
+// missingStep wraps fs.ErrNotExist and does not repeat its words.
+type missingStep struct{ step, workspace string }
+
+func (e *missingStep) Error() string {
+	return fmt.Sprintf("the workspace %s has no finished %q step", e.workspace, e.step)
+}
+
+func (e *missingStep) Unwrap() error { return fs.ErrNotExist }
 
 // commandOf is what a person types to make a step.
 func commandOf(step string) string {

@@ -2,6 +2,8 @@ package main
 
 import (
 	"context"
+	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -24,10 +26,10 @@ format, validation.parquet and backtest.parquet with the forecasts of the past.`
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return a.step(cmd.Context(), cmd, func(ctx context.Context, env tasks.Env, c *config) (*tasks.Result, error) {
-				if s, err := settingOf("models"); err == nil {
-					probe := config{Models: []string{model}}
-					if err := s.validate(&probe); err != nil {
-						return nil, &tasks.Error{Kind: tasks.KindUsage, Op: "flag --model", Err: err}
+				if !slices.Contains(modelNames(), model) {
+					return nil, &tasks.Error{
+						Kind: tasks.KindUsage, Op: "flag --model", Err: fmt.Errorf("unknown model %q%s", model, didYouMean(model, modelNames())),
+						Hint: "name one of " + strings.Join(modelNames(), ", "),
 					}
 				}
 				return tasks.Train(ctx, env, c.trainOptions(model, force))
@@ -35,9 +37,6 @@ format, validation.parquet and backtest.parquet with the forecasts of the past.`
 		},
 	}
 	cmd.Flags().StringVarP(&model, "model", "m", "", "`name` of the model: "+strings.Join(modelNames(), ", "))
-	if err := cmd.MarkFlagRequired("model"); err != nil {
-		panic(err) // the flag was just added
-	}
 	settingFlag(cmd, "horizon", "forecast.horizon")
 	settingFlag(cmd, "origins", "backtest.origins")
 	settingFlag(cmd, "seed", "seed")

@@ -125,7 +125,8 @@ func cmdJSON(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
-// cmdRepeat writes a text many times: "repeat FILE COUNT TEXT", where {i} in the text is the number and \n a line feed. It appends.
+// cmdRepeat writes a text many times: "repeat FILE COUNT TEXT", where {i} in the text is the number, {day} a date that
+// goes on for 1,000 days and begins again, {s} how often it began again, and \n a line feed. It appends.
 func cmdRepeat(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 3 {
 		ts.Fatalf("usage: repeat FILE COUNT TEXT")
@@ -135,9 +136,9 @@ func cmdRepeat(ts *testscript.TestScript, neg bool, args []string) {
 	f, err := os.OpenFile(ts.MkAbs(args[0]), os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
 	ts.Check(err)
 	var b bytes.Buffer
-	day := time.Date(2024, 1, 1, 0, 0, 0, 0, time.UTC)
+	day := time.Date(2022, 1, 1, 0, 0, 0, 0, time.UTC)
 	for i := range n {
-		r := strings.NewReplacer("{i}", strconv.Itoa(i), "{day}", day.AddDate(0, 0, i).Format(time.DateOnly), `\n`, "\n", `\t`, "\t", `\r`, "\r")
+		r := strings.NewReplacer("{i}", strconv.Itoa(i), "{s}", strconv.Itoa(i/1000), "{day}", day.AddDate(0, 0, i%1000).Format(time.DateOnly), `\n`, "\n", `\t`, "\t", `\r`, "\r")
 		b.WriteString(r.Replace(args[2]))
 	}
 	_, err = f.Write(b.Bytes())
