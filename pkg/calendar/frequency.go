@@ -139,6 +139,7 @@ func (f Frequency) Floor(d Day) Step {
 	case Monthly:
 		y, m, _ := d.Date()
 		return Step((y-1970)*12 + int(m) - 1)
+	case Daily:
 	}
 	return Step(d)
 }
