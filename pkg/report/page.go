@@ -144,6 +144,7 @@ type view struct {
 	Origins   []originRow
 	Quantiles []quantileRow
 	Worst     []seriesRow
+	Hardest   string
 	All       []seriesRow
 	Unlisted  int
 	Uncharted int
@@ -172,7 +173,7 @@ func (p *Page) view() (*view, error) {
 	v.Charts = p.payload(rows)
 	v.Uncharted = len(rows) - len(v.Charts.Series)
 	p.spark(rows)
-	v.Worst = worst(rows)
+	v.Worst, v.Hardest = worst(rows), hardest(rows)
 	v.All = rows[:min(len(rows), maxListed)]
 	v.Unlisted = len(rows) - len(v.All)
 	v.Scores, v.Origins, v.Quantiles, v.Gains = p.scoreRows(), p.originRows(), p.quantileRows(), p.gains()

@@ -202,6 +202,20 @@ func worst(rows []seriesRow) []seriesRow {
 	return out[:min(len(out), shownWorst)]
 }
 
+// hardest names the series with the largest errors in relation to what they sell.
+func hardest(rows []seriesRow) string {
+	out := slices.DeleteFunc(slices.Clone(rows), func(r seriesRow) bool { return math.IsNaN(r.wape) })
+	slices.SortStableFunc(out, func(a, b seriesRow) int { return cmp.Compare(b.wape, a.wape) })
+	var names []string
+	for _, r := range out[:min(len(out), 3)] {
+		names = append(names, fmt.Sprintf("%s (%s)", r.Name, r.WAPE))
+	}
+	if len(rows) < 2*len(names) {
+		return ""
+	}
+	return "In relation to what they sell, the hardest are " + strings.Join(names, ", ") + "."
+}
+
 type gains struct {
 	Model string
 	Rows  []gainRow

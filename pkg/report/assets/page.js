@@ -71,15 +71,17 @@
       traces.push(line(x, s.next.point, 'forecast', { color: green, width: 2.6 }));
       shapes.push({ type: 'line', x0: end, x1: end, yref: 'paper', y0: 0, y1: 1, line: { color: ink('--naive'), width: 1, dash: 'dot' } });
     }
-    var axis = {};
+    var axis = {}, top = 0;
     if (last) {
       var ahead = s.next ? s.next.point.length : 1;
       var back = state.range === 'all' ? sold.length : state.range === 'year' ? (D.step === 'day' ? 365 : D.step === 'week' ? 52 : 12) : Math.max(5 * ahead, D.step === 'day' ? 28 : 12);
       var from = sold[Math.max(0, sold.length - back)] || last;
       var edge = dates(last, 2)[1];
       axis = { range: [from, edge], type: 'date', minallowed: sold[0] || from, maxallowed: edge };
+      // The height is that of what is shown, not of all history.
+      traces.forEach(function (t) { t.x.forEach(function (x, i) { if (x >= from && t.y[i] > top) top = t.y[i]; }); });
     }
-    Plotly.react('chart', traces, layout({ xaxis: axis, yaxis: { title: { text: D.unit + ' per ' + D.step, font: { size: 12 } } }, shapes: shapes }), config);
+    Plotly.react('chart', traces, layout({ xaxis: axis, yaxis: { title: { text: D.unit + ' per ' + D.step, font: { size: 12 } }, range: [0, top * 1.05 || 1] }, shapes: shapes }), config);
     var about = $('about');
     about.textContent = '';
     var b = document.createElement('strong');
