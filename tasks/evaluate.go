@@ -39,14 +39,12 @@ func Evaluate(ctx context.Context, env Env, o EvaluateOptions) (*Result, error) 
 			return &Error{Kind: KindData, Op: "score ensemble/backtest.parquet", Err: err, Hint: `redo it with "salescast ensemble --force"`}
 		}
 		doc := ev.Document(p.Frequency, primaryModel, baselineModel)
-		if err := s.compare(doc, pr); err != nil {
-			return err
-		}
+		s.compare(doc, pr)
 		s.tell(ev)
 		if err := s.writeScores(ctx, doc, ev, pr); err != nil {
 			return err
 		}
-		if !o.Charts {
+		if !o.Charts || !scored(ev) {
 			return nil
 		}
 		imp, err := importances(ctx, s, o.Models)
@@ -67,19 +65,25 @@ func trainSteps(models []string) []string {
 	return steps
 }
 
-// compare fills in the primary model against every other.
-func (s *Step) compare(doc *metric.Document, pr *backtest.Predictions) error {
+// scored says whether there is anything to draw: a history that is too short has no test origins.
+func scored(ev *metric.Evaluation) bool {
+	m := slices.Index(ev.Models, primaryModel)
+	return m >= 0 && ev.Overall[m].Rows > 0
+}
+
+// compare fills in the primary model against every other that it shares sales with.
+func (s *Step) compare(doc *metric.Document, pr *backtest.Predictions) {
 	for _, name := range pr.Models {
 		if name == primaryModel {
 			continue
 		}
 		c, err := metric.Paired(metric.Contender{Predictions: pr, Model: primaryModel}, metric.Contender{Predictions: pr, Model: name}, s.spec.Seed)
 		if err != nil {
-			return &Error{Kind: KindData, Op: "compare " + primaryModel + " with " + name, Err: err, Hint: `redo the predictions with "salescast ensemble --force"`}
+			s.Warn("%s cannot be compared with %s: %v", primaryModel, name, err)
+			continue
 		}
 		doc.Compared = append(doc.Compared, metric.Against{Reference: name, Comparison: *c})
 	}
-	return nil
 }
 
 // tell records the headline figures, and warns where they do not mean what they seem to.
@@ -93,12 +97,15 @@ func (s *Step) tell(ev *metric.Evaluation) {
 			s.Warn("%s gave no forecast for %d of %d observed sales; its scores are of the others", name, all.Missing, all.Rows+all.Missing)
 		}
 		if name == primaryModel {
+			s.Rows("predictions", int64(all.Rows))
 			if n := all.Rows - all.MAPERows; n > 0 {
 				s.Warn("MAPE is over the %d sales above zero; %d at or below zero cannot be counted in it", all.MAPERows, n)
 			}
 		}
 	}
-	s.Rows("predictions", int64(ev.Overall[0].Rows))
+	if !scored(ev) {
+		s.Warn("nothing could be scored: no sale was observed after a test origin, so how good the forecast is remains unknown")
+	}
 	s.Rows("series", int64(ev.Series))
 }
 

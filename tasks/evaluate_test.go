@@ -12,6 +12,7 @@ import (
 	"strings"
 	"testing"
 
+	"salescast/pkg/backtest"
 	"salescast/pkg/columnar"
 	"salescast/pkg/metric"
 	"salescast/pkg/report/chart"
@@ -264,6 +265,26 @@ func TestReportWithoutForecast(t *testing.T) {
 	}
 	if page := string(readStep(t, env, "report", "index.html")); !strings.Contains(page, "No forecast was made") {
 		t.Error("the page does not say that there is no forecast")
+	}
+}
+
+// TestTooShortToScore: without test origins there is nothing to score, and both steps say so instead of failing.
+func TestTooShortToScore(t *testing.T) {
+	t.Parallel()
+	shop := reporttest.New(2, 2, 60, 1, 7)
+	p := shop.Predictions
+	shop.Predictions = &backtest.Predictions{Keys: p.Keys, Models: p.Models, Levels: p.Levels}
+	env := predicted(t, shop)
+	r, err := Evaluate(t.Context(), env, evaluateOptions(shop))
+	if err != nil || !strings.Contains(strings.Join(r.Warnings, "\n"), "nothing could be scored") {
+		t.Fatalf("%+v, %v", r, err)
+	}
+	checkPredictionsCSV(t, readStep(t, env, "evaluate", "predictions.csv"), 0)
+	if _, err := Report(t.Context(), env, ReportOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	if page := string(readStep(t, env, "report", "index.html")); !strings.Contains(page, "could not be checked") || strings.Contains(page, ">NaN") {
+		t.Error("the page does not say that the forecast was not checked")
 	}
 }
 

@@ -121,6 +121,10 @@ func (s *Step) page(ctx context.Context, o ReportOptions, models []string) (*rep
 			return nil, err
 		}
 		page.Steps = append(page.Steps, made)
+		if step == "forecast" {
+			page.Caveats = in.Manifest.Warnings
+			continue
+		}
 		for _, w := range in.Manifest.Warnings {
 			page.Warnings = append(page.Warnings, step+": "+w)
 		}

@@ -36,8 +36,8 @@ type Page struct {
 	Steps []Step
 	// Version is that of the program.
 	Version string
-	// Warnings are what the steps warned of.
-	Warnings []string
+	// Caveats stand beside the forecast: what had to be assumed to make it. Warnings are what the other steps warned of.
+	Caveats, Warnings []string
 }
 
 // Fact is one setting and its value.

@@ -50,7 +50,7 @@ func pageOf(t *testing.T, s *reporttest.Shop) *Page {
 			{Name: "validate", Digest: strings.Repeat("0a1b", 16), Options: "{\n  \"horizon\": 28\n}", Seed: 42, Files: 3, Bytes: 412_000},
 			{Name: "train/xgboost", Digest: strings.Repeat("9f3c", 16), Options: `{"note":"` + reporttest.Awkward + `"}`, Seed: 42, Files: 5, Bytes: 3_412_000},
 		},
-		Version: "1.0.0", Warnings: []string{reporttest.Awkward},
+		Version: "1.0.0", Warnings: []string{reporttest.Awkward}, Caveats: []string{"no plan: promo is taken to be as usual"},
 	}
 }
 
@@ -265,7 +265,7 @@ func FuzzNamesStayText(f *testing.F) {
 			Title: name, Target: name, Panel: shop.Panel, Backtest: rename(shop.Predictions), Forecast: rename(shop.Forecast), Evaluation: ev,
 			Primary: "ensemble", Baseline: "seasonal_naive", Asked: []Fact{{name, name}}, Version: name,
 			Data:  Quality{Findings: []Finding{{Rule: name, Severity: "error", Sentence: name, Cure: name, Examples: []string{name}}}},
-			Steps: []Step{{Name: name, Options: name}}, Importance: []chart.Importance{{Model: name, Features: []chart.Feature{{Name: name, Gain: 1}}}},
+			Steps: []Step{{Name: name, Options: name}}, Caveats: []string{name}, Importance: []chart.Importance{{Model: name, Features: []chart.Feature{{Name: name, Gain: 1}}}},
 		}
 		v, err := p.view() // without the library, which is most of the bytes and knows no names
 		if err != nil {
