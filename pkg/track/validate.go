@@ -28,11 +28,11 @@ const (
 
 // Validate returns an error that wraps ErrInvalid where the Spec breaks the contract.
 func (s Spec) Validate() error {
-	if err := validKey(s.Key); err != nil {
+	if err := ValidateKey(s.Key); err != nil {
 		return err
 	}
 	if s.Parent != "" {
-		if err := validKey(s.Parent); err != nil {
+		if err := ValidateKey(s.Parent); err != nil {
 			return err
 		}
 		if s.Parent == s.Key {
@@ -50,7 +50,8 @@ func (s Spec) Validate() error {
 	return ValidateTags(s.Tags)
 }
 
-func validKey(key string) error {
+// ValidateKey checks the key of a run or a version.
+func ValidateKey(key string) error {
 	if key == "" || len(key) > MaxKey || key == "." || key == ".." {
 		return fmt.Errorf("%w: run key %q: want 1 to %d of A-Z a-z 0-9 . _ -", ErrInvalid, key, MaxKey)
 	}
@@ -182,7 +183,7 @@ func (v NewVersion) Validate() error {
 	if err := ValidateModelName(v.Model); err != nil {
 		return err
 	}
-	if err := validKey(v.Key); err != nil {
+	if err := ValidateKey(v.Key); err != nil {
 		return err
 	}
 	if v.Source == "" {

@@ -209,7 +209,9 @@ func observeFiles(t *testing.T, base, id, root, folder string, into map[string][
 		for i, s := range segments {
 			segments[i] = url.PathEscape(s)
 		}
-		resp, err := http.Get(base + "/api/2.0/mlflow-artifacts/artifacts/" + strings.Join(segments, "/"))
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, base+"/api/2.0/mlflow-artifacts/artifacts/"+strings.Join(segments, "/"), nil)
+		must(t, err)
+		resp, err := http.DefaultClient.Do(req)
 		must(t, err)
 		b, err := io.ReadAll(resp.Body)
 		must(t, err, resp.Body.Close())

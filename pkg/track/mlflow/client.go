@@ -13,6 +13,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -59,17 +60,7 @@ func isCode(err error, codes ...string) bool {
 	if !errors.As(err, &e) {
 		return false
 	}
-	for _, c := range codes {
-		if e.Code == c {
-			return true
-		}
-	}
-	return false
-}
-
-func isStatus(err error, status int) bool {
-	var e *apiError
-	return errors.As(err, &e) && e.Status == status
+	return slices.Contains(codes, e.Code)
 }
 
 // Codes of refusals.
@@ -187,8 +178,7 @@ func (c *client) wait() *waiting {
 func (w *waiting) next(ctx context.Context, err error) bool {
 	pause := w.pause/2 + rand.N(w.pause)
 	w.pause = min(2*w.pause, 30*time.Second)
-	var e *apiError
-	if errors.As(err, &e) {
+	if e, ok := errors.AsType[*apiError](err); ok {
 		pause = max(pause, e.After)
 		if e.Status == http.StatusInternalServerError {
 			if w.faults++; w.faults > maxFaults {

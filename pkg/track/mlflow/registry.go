@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"io/fs"
+	"maps"
 	"net/http"
 	"net/url"
 	"slices"
@@ -66,9 +67,7 @@ func (r *Registry) create(ctx context.Context, n track.NewVersion) (versionRecor
 		return v, err
 	}
 	tags := map[string]string{TagKey: n.Key}
-	for k, v := range n.Tags {
-		tags[k] = v
-	}
+	maps.Copy(tags, n.Tags)
 	in := createVersion{Name: n.Model, Source: n.Source, RunID: n.RunID, Description: n.Description, Tags: pairs(tags)}
 	if err := r.locate(ctx, &in); err != nil {
 		return v, err

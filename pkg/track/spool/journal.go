@@ -160,10 +160,10 @@ func (j *journal) update(ctx context.Context, durable bool, decide func() ([]ent
 func (j *journal) lock(ctx context.Context) error {
 	for {
 		if j.f == nil {
-			if err := os.MkdirAll(filepath.Dir(j.path), 0o755); err != nil { //nolint:gosec // runs are for the whole team to read
+			if err := os.MkdirAll(filepath.Dir(j.path), 0o755); err != nil {
 				return full(err)
 			}
-			f, err := os.OpenFile(j.path, os.O_RDWR|os.O_CREATE, 0o644) //nolint:gosec // runs are for the whole team to read
+			f, err := os.OpenFile(j.path, os.O_RDWR|os.O_CREATE, 0o644)
 			if errors.Is(err, fs.ErrNotExist) {
 				continue // the folder was taken away between the two calls
 			}

@@ -301,7 +301,7 @@ func (s *Spool) writeNote(key string, n synced) error {
 		return err
 	}
 	name := filepath.Join(s.runDir(key), "synced.json")
-	if err := os.WriteFile(name+".new", append(b, '\n'), 0o644); err != nil { //nolint:gosec // runs are for the whole team to read
+	if err := os.WriteFile(name+".new", append(b, '\n'), 0o644); err != nil {
 		return full(err)
 	}
 	return full(os.Rename(name+".new", name))
@@ -364,7 +364,7 @@ func (s *Spool) prune(ctx context.Context, key string) (removed bool, err error)
 
 // hold takes a named lock of the spool and returns what lets go of it. A process that dies lets go as well.
 func (s *Spool) hold(ctx context.Context, name string) (func(), error) {
-	f, err := os.OpenFile(filepath.Join(s.dir, "locks", name), os.O_RDWR|os.O_CREATE, 0o644) //nolint:gosec // it is empty
+	f, err := os.OpenFile(filepath.Join(s.dir, "locks", name), os.O_RDWR|os.O_CREATE, 0o644)
 	if err != nil {
 		return nil, full(err)
 	}

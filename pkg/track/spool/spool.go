@@ -38,7 +38,7 @@ func Open(dir string, maxBytes int64) (*Spool, error) {
 		maxBytes = DefaultMaxBytes
 	}
 	for _, sub := range []string{"runs", "locks", "incoming"} {
-		if err := os.MkdirAll(filepath.Join(dir, sub), 0o755); err != nil { //nolint:gosec // runs are for the whole team to read
+		if err := os.MkdirAll(filepath.Join(dir, sub), 0o755); err != nil {
 			return nil, fmt.Errorf("open spool: %w", full(err))
 		}
 	}
@@ -56,7 +56,7 @@ func Open(dir string, maxBytes int64) (*Spool, error) {
 
 func checkFormat(dir string) error {
 	name := filepath.Join(dir, "FORMAT")
-	f, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644) //nolint:gosec // runs are for the whole team to read
+	f, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
 	if err == nil {
 		_, err := f.WriteString(Format + "\n")
 		return errors.Join(full(err), f.Close())
@@ -64,7 +64,7 @@ func checkFormat(dir string) error {
 	if !errors.Is(err, fs.ErrExist) {
 		return full(err)
 	}
-	b, err := os.ReadFile(name) //nolint:gosec // the folder is the caller's
+	b, err := os.ReadFile(name)
 	if err != nil {
 		return err
 	}
@@ -189,7 +189,7 @@ func full(err error) error {
 }
 
 func syncDir(dir string) error {
-	d, err := os.Open(dir) //nolint:gosec // the folder is the caller's
+	d, err := os.Open(dir)
 	if err != nil {
 		return err
 	}
