@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"salescast/pkg/artifact"
 	"salescast/pkg/track/mlflow"
 	"salescast/pkg/track/spool"
 	"salescast/tasks"
@@ -49,6 +50,16 @@ func (a *app) sync(ctx context.Context, keep bool) (*tasks.Result, error) {
 	if err != nil {
 		return nil, err
 	}
+	var store artifact.Store // of a workspace whose spools are objects
+	if a.global.workspace != "" {
+		s, at, err := a.openStore(a.global.workspace)
+		if err != nil {
+			return nil, err
+		}
+		if at.Scheme != artifact.SchemeFile {
+			store = s
+		}
+	}
 	server, err := a.openMLflow(uri, 0)
 	if err != nil {
 		return nil, err
@@ -62,7 +73,50 @@ func (a *app) sync(ctx context.Context, keep bool) (*tasks.Result, error) {
 		}
 		errs = append(errs, err)
 	}
+	if store != nil {
+		errs = append(errs, a.syncObjects(ctx, store, server, uri, keep, res))
+	}
 	return res, errors.Join(errs...)
+}
+
+// syncObjects sends the spools that steps on other machines left in the workspace, and removes them.
+func (a *app) syncObjects(ctx context.Context, store artifact.Store, server *mlflow.Tracker, uri string, keep bool, res *tasks.Result) error {
+	var names []string
+	for i, err := range store.List(ctx, spoolObjects) {
+		if err != nil {
+			return err
+		}
+		names = append(names, i.Name)
+	}
+	errs := make([]error, 0, len(names))
+	for _, name := range names { // their names begin with the time
+		err := a.syncObject(ctx, store, name, server, uri, res)
+		if err == nil && !keep {
+			err = store.Delete(ctx, name)
+		}
+		if ctx.Err() != nil {
+			return err
+		}
+		errs = append(errs, err)
+	}
+	return errors.Join(errs...)
+}
+
+func (a *app) syncObject(ctx context.Context, store artifact.Store, name string, server *mlflow.Tracker, uri string, res *tasks.Result) (err error) {
+	dir, err := os.MkdirTemp("", "salescast-sync-*")
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+	r, _, err := store.Get(ctx, name)
+	if err != nil {
+		return err
+	}
+	s, err := spool.Unpack(ctx, r, dir, 0)
+	if err := errors.Join(err, r.Close()); err != nil {
+		return fmt.Errorf("read %s: %w", store.URL(name), err)
+	}
+	return a.syncSpool(ctx, s, server, uri, res)
 }
 
 func (a *app) syncFolder(ctx context.Context, folder string, server *mlflow.Tracker, uri string, keep bool, res *tasks.Result) error {
@@ -70,6 +124,16 @@ func (a *app) syncFolder(ctx context.Context, folder string, server *mlflow.Trac
 	if err != nil {
 		return fmt.Errorf("open tracking spool: %w", err)
 	}
+	if err := a.syncSpool(ctx, s, server, uri, res); err != nil || keep {
+		return err
+	}
+	if _, err := spool.Prune(ctx, s); err != nil {
+		return fmt.Errorf("remove what was sent: %w", err)
+	}
+	return nil
+}
+
+func (a *app) syncSpool(ctx context.Context, s *spool.Spool, server *mlflow.Tracker, uri string, res *tasks.Result) error {
 	done, err := spool.Replay(ctx, s, server, uri)
 	res.Rows["runs"] += int64(len(done.Runs))
 	res.Rows["unchanged"] += int64(done.Unchanged)
@@ -79,13 +143,7 @@ func (a *app) syncFolder(ctx context.Context, folder string, server *mlflow.Trac
 			res.Warnings = append(res.Warnings, fmt.Sprintf("run %s (%s) has no end: its process is at work still, or was killed", r.Name, r.Key))
 		}
 	}
-	if err != nil || keep {
-		return err
-	}
-	if _, err := spool.Prune(ctx, s); err != nil {
-		return fmt.Errorf("remove what was sent: %w", err)
-	}
-	return nil
+	return err
 }
 
 // spools are the folder of the workspace's spool, or all of the state folder's.
@@ -99,7 +157,9 @@ func (a *app) spools() ([]string, error) {
 		if err != nil {
 			return nil, err
 		}
-		if _, err := os.Stat(folder); err != nil {
+		if _, err := os.Stat(folder); err != nil && at.Scheme != artifact.SchemeFile {
+			return nil, nil // it may have objects
+		} else if err != nil {
 			return nil, &tasks.Error{Kind: tasks.KindInputMissing, Op: "sync", Err: err, Hint: "nothing was recorded for this workspace on this machine"}
 		}
 		return []string{folder}, nil

@@ -90,7 +90,7 @@ func (a *app) openEnv(workspace string, c *config) (tasks.Env, func(context.Cont
 	env.Tracker, env.Registry, env.Learners = tracker, registry, learners
 	return env, func(ctx context.Context) error {
 		learners.Close()
-		return tracker.Close(ctx)
+		return errors.Join(tracker.Close(ctx), a.shipSpool(ctx, store, at))
 	}, nil
 }
 

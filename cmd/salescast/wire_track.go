@@ -2,8 +2,11 @@ package main
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
+	"io"
+	"os"
 	"path/filepath"
 	"strings"
 	"time"
@@ -33,6 +36,46 @@ func (a *app) spoolFolder(at artifact.Location) (string, error) {
 	}
 	state, err := a.stateDir()
 	return filepath.Join(state, "spool", strings.NewReplacer("://", "-", "/", "-").Replace(at.String())), err
+}
+
+// spoolObjects is where a workspace on object storage keeps what was recorded and is not in MLflow.
+const spoolObjects = ".salescast/spool/"
+
+// shipSpool moves what the spool of a remote workspace still holds into the workspace, as one object, where any machine can sync it.
+// Where that fails it stays in the state folder, and the error says so.
+func (a *app) shipSpool(ctx context.Context, store artifact.Store, at artifact.Location) error {
+	if at.Scheme == artifact.SchemeFile {
+		return nil // it is in the workspace
+	}
+	folder, err := a.spoolFolder(at)
+	if err != nil {
+		return err
+	}
+	s, err := spool.Open(folder, 0)
+	if err != nil {
+		return fmt.Errorf("open tracking spool: %w", err)
+	}
+	keys, err := s.Keys()
+	if err != nil || len(keys) == 0 {
+		return err
+	}
+	f, err := os.CreateTemp("", "salescast-spool-*")
+	if err != nil {
+		return err
+	}
+	defer func() { _, _ = f.Close(), os.Remove(f.Name()) }()
+	packed, err := s.Pack(ctx, f)
+	if err != nil || packed.Len() == 0 {
+		return err
+	}
+	if _, err := f.Seek(0, io.SeekStart); err != nil {
+		return err
+	}
+	name := spoolObjects + a.now().UTC().Format("20060102T150405Z") + "-" + rand.Text() + ".tar"
+	if _, err := store.Create(ctx, name, f); err != nil {
+		return fmt.Errorf("the record of the run stays in %s until salescast sync: %w", folder, err)
+	}
+	return packed.Done(ctx, store.URL(name))
 }
 
 // openTracker opens the record of a workspace: its spool without an MLflow server, and with one what tracking.mode says.
