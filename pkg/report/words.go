@@ -232,6 +232,9 @@ func (p *Page) soldLately(h int) (sum float64, ok bool) {
 
 // tested says what the scores are of.
 func (p *Page) tested() string {
+	if len(p.Evaluation.Origins) == 0 {
+		return "The history is too short to test the forecast on: there are no scores."
+	}
 	unit := units(p.Panel.Frequency)
 	when, ahead := "at one past date", "the next "+unit
 	if n := len(p.Evaluation.Origins); n > 1 {
