@@ -100,7 +100,7 @@ func losses(out []Weight, scores []memberScore, candidates []Candidate) {
 			break
 		}
 	}
-	least := 1.0
+	least := math.Inf(1)
 	for m, s := range scores {
 		out[m].WAPE, out[m].RMSSE = s.wape, s.rmsse
 		out[m].Loss = 0.5*relative(s.wape, best.wape) + 0.5*relative(s.rmsse, best.rmsse)
