@@ -1,4 +1,5 @@
 import json
+import os
 import stat
 import subprocess
 import sys
@@ -142,3 +143,35 @@ def test_the_models_are_those_of_the_binary():
     known = settings.partition("func modelNames() []string {")[2].partition("}")[0]
     known = json.loads("[" + known.partition("{")[2] + "]")
     assert sorted(offered) == sorted(known)
+
+
+def test_a_run_of_the_real_binary(airflow, tmp_path):
+    """On synthetic sales made beforehand in the workspace of the run, small enough for a test; the second run answers from the first."""
+    binary = ROOT / "bin" / "salescast"
+    assert binary.exists(), "make build makes it"
+    made = tmp_path / "made"
+    subprocess.run([binary, "generate", "-w", made, "--stores", "2", "--items", "2", "--start", "2023-01-01", "--end", "2024-06-30"], check=True)
+    config = tmp_path / "salescast.yaml"
+    config.write_text(
+        f"""
+data:
+  source: {made}/data/sales
+  keys: [store_id, product_id]
+  time: date
+  target: quantity_sold
+  known_future: [unit_price, discount_percent, promo, closed, renovation]
+  static: [category]
+  ignore: [revenue, cost, profit]
+backtest:
+  origins: 2
+"""
+    )
+    environment = {"SALESCAST_BIN": str(binary), "SALESCAST_WORKSPACE_ROOT": str(tmp_path / "runs")}
+    environment |= {name: value for name, value in os.environ.items() if name == "SALESCAST_ENGINE_DIR"}  # for a binary without engines
+    state, run_id, states, _ = run_dag(airflow, tmp_path, {"config": str(config), "horizon": 14, "models": ["lightgbm"]}, **environment)
+    assert state == "success", states
+    clean = "".join(c if c.isalnum() or c in "._-" else "_" for c in run_id)
+    workspace = tmp_path / "runs" / "sales_forecast_training" / clean
+    forecast = (workspace / "forecast" / "forecast.csv").read_text().splitlines()
+    assert len(forecast) == 1 + 4 * 14
+    assert (workspace / "report" / "index.html").stat().st_size > 10_000
