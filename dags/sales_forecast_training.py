@@ -80,7 +80,7 @@ with DAG(
     train = SalescastOperator.partial(task_id="train", command="train", map_index_template="{{ task.args[1] }}").expand(args=models())
     ensemble = SalescastOperator(task_id="ensemble", command="ensemble")
     evaluate = SalescastOperator(task_id="evaluate", command="evaluate")
-    forecast = SalescastOperator(task_id="forecast", command="forecast", publishes=Asset("sales_forecast"))
+    forecast = SalescastOperator(task_id="forecast", command="forecast", outlets=[Asset("sales_forecast")])
     report = SalescastOperator(task_id="report", command="report")
     prune = SalescastOperator(task_id="prune", command="prune")
 

@@ -26,7 +26,7 @@ class SalescastOperator(BaseOperator):
         the connection ``s3_conn_id`` exists, else the folder ``salescast/runs`` in Airflow's home, each followed by the DAG's id. (templated)
     :param env: more environment for the binary. It is stored with the rendered task: no secrets here. (templated)
     :param run_if: the task is skipped when this renders to nothing, ``none``, ``false`` or ``0``. (templated)
-    :param publishes: an Asset that has a new event when the step succeeds with status done or cached, and only then.
+    :param publishes: an Asset that has a new event when the step exits 0. An Asset among ``outlets`` has one also after 10 and 11.
     :param s3_conn_id: a connection of type aws. It and the next are used if they exist, and reach the binary's environment only.
     :param mlflow_conn_id: a connection of type http.
 
@@ -94,10 +94,7 @@ class SalescastOperator(BaseOperator):
             result = read_result(result_file)
         self._push_links(context, result, s3)
         judge(self.command, code, result)
-        if self.publishes is not None and code == 0:
-            if result is None:
-                raise AirflowException(f"salescast {self.command} left no result to publish")
-            self._publish(context, result)
+        self._publish(context, code, result)
         return result
 
     def on_kill(self):
@@ -126,10 +123,18 @@ class SalescastOperator(BaseOperator):
             root = f"{root.rstrip('/')}/{_clean(self.dag_id)}"
         return f"{root.rstrip('/')}/{_clean(context['run_id'])}"
 
-    def _publish(self, context, result):
+    def _publish(self, context, code, result):
+        assets = [outlet for outlet in self.outlets or () if isinstance(outlet, Asset)]
+        if self.publishes is None and not assets:
+            return
+        if result is None:
+            raise AirflowException(f"salescast {self.command} left no result to publish")
         extra = {key: result[key] for key in ("workspace", "manifest", "metrics") if result.get(key)}
         extra["mlflow_run_id"] = (result.get("mlflow") or {}).get("run_id")
-        context["outlet_events"][AssetAlias(f"{self.publishes.uri}-published")].add(self.publishes, extra=extra)
+        for asset in assets:
+            context["outlet_events"][asset].extra = extra
+        if self.publishes is not None and code == 0:
+            context["outlet_events"][AssetAlias(f"{self.publishes.uri}-published")].add(self.publishes, extra=extra)
 
     def _push_links(self, context, result, s3):
         """Also for a run that failed, which is when people want to look."""

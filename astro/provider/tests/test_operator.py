@@ -292,6 +292,13 @@ def test_only_a_success_publishes(fake, context, code, events):
         assert added == [(asset, {"workspace": "s3://b/w", "metrics": {"wape": 0.2}, "mlflow_run_id": "r1"})]
 
 
+def test_an_outlet_says_what_was_published(fake, context):
+    fake("""result(workspace="s3://b/w")""")
+    asset = Asset("sales_forecast")
+    operator(outlets=[asset]).execute(context)
+    assert context["outlet_events"][asset].extra == {"workspace": "s3://b/w", "mlflow_run_id": None}
+
+
 def test_links_are_pushed_also_by_a_failure(fake, context, monkeypatch):
     monkeypatch.setenv(
         "AIRFLOW_CONN_SALESCAST_S3", json.dumps({"conn_type": "aws", "login": "k", "password": "pw-of-s3", "extra": {"console_url": "http://minio:9001/"}})
