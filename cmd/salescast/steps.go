@@ -29,7 +29,11 @@ func (a *app) stepIn(ctx context.Context, cmd *cobra.Command, workspace string, 
 	if err != nil {
 		return err
 	}
-	res, err := do(ctx, env, c)
+	endParent, err := a.startAirflowRun(ctx, &env)
+	var res *tasks.Result
+	if err == nil {
+		res, err = do(ctx, env, c)
+	}
 	// The record is brought to where it lasts, also after a cancelled step.
 	last := ctx
 	if ctx.Err() != nil {
@@ -37,6 +41,7 @@ func (a *app) stepIn(ctx context.Context, cmd *cobra.Command, workspace string, 
 		last, cancel = context.WithTimeout(context.WithoutCancel(ctx), patience)
 		defer cancel()
 	}
+	endParent(last, err)
 	if cerr := closeEnv(last); err == nil {
 		err = cerr
 	} else if cerr != nil {

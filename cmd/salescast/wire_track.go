@@ -3,9 +3,12 @@ package main
 import (
 	"context"
 	"crypto/rand"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"path/filepath"
 	"strings"
@@ -146,6 +149,36 @@ func (a *app) sourceTags() map[string]string {
 		tags["mlflow.source.git.commit"] = v
 	}
 	return tags
+}
+
+// startAirflowRun puts the runs of all tasks of one Airflow run under one parent, which each of them opens and closes again: between
+// tasks it has the status of the last. Outside of Airflow it does nothing.
+func (a *app) startAirflowRun(ctx context.Context, env *tasks.Env) (end func(context.Context, error), err error) {
+	dag, id := a.getenv("AIRFLOW_CTX_DAG_ID"), a.getenv("AIRFLOW_CTX_DAG_RUN_ID")
+	if dag == "" || id == "" {
+		return func(context.Context, error) {}, nil
+	}
+	sum := sha256.Sum256([]byte(dag + "\n" + id))
+	key := hex.EncodeToString(sum[:16])
+	tags := map[string]string{"airflow.dag_id": dag, "airflow.dag_run_id": id}
+	maps.Copy(tags, a.sourceTags())
+	run, err := env.Tracker.Start(ctx, track.Spec{Experiment: env.Experiment, Name: dag + " " + id, Key: key, Start: a.now(), Tags: tags})
+	if err != nil {
+		return func(context.Context, error) {}, fmt.Errorf("start the run of %s: %w", dag, err)
+	}
+	env.Parent = key
+	return func(ctx context.Context, err error) {
+		status := track.Finished
+		switch {
+		case tasks.KindOf(err) == tasks.KindInterrupted:
+			status = track.Killed
+		case err != nil:
+			status = track.Failed
+		}
+		if err := run.End(ctx, status, a.now()); err != nil {
+			a.log.Warn().Err(err).Msg("not recorded: the end of the Airflow run")
+		}
+	}, nil
 }
 
 // errNoServer is a sync without a place to go to.

@@ -147,6 +147,15 @@ func TestWorkspace(t *testing.T) {
 		t.Errorf("with a server there are %d runs and spools %v, want 2 and none", n, names)
 	}
 
+	// Two tasks of one Airflow run are under one parent.
+	airflow := mlflow.with("AIRFLOW_CTX_DAG_ID=sales", "AIRFLOW_CTX_DAG_RUN_ID=manual__2026-11-23T09:00:00+00:00")
+	for _, w := range []string{"s3://sales/airflow/1", "s3://sales/airflow/2"} {
+		airflow.want(t, 0, append(generate, w)...)
+	}
+	if n := runsOf(t, tracker); n != 5 {
+		t.Errorf("after two tasks of Airflow there are %d runs, want 3 more: the tasks and their parent", n)
+	}
+
 	// The server dies: the step goes on, and the next one brings both.
 	tracker.Stop(t)
 	if _, out, said := mlflow.run(t, append(generate, "s3://sales/runs/3")...); !strings.Contains(out, `"done"`) || !strings.Contains(said, "salescast sync") {
@@ -154,8 +163,8 @@ func TestWorkspace(t *testing.T) {
 	}
 	tracker.Start(t, "/health")
 	mlflow.want(t, 0, "sync", "-w", "s3://sales/runs/3")
-	if n := runsOf(t, tracker); n != 3 {
-		t.Errorf("after the server came back there are %d runs, want 3", n)
+	if n := runsOf(t, tracker); n != 6 {
+		t.Errorf("after the server came back there are %d runs, want 6", n)
 	}
 
 	// What is wrong has its exit code.

@@ -46,7 +46,12 @@ func TestPack(t *testing.T) {
 func TestUnpackRefuses(t *testing.T) {
 	t.Parallel()
 	for _, h := range []tar.Header{
-		{Name: "runs/../../x/log.jsonl"}, {Name: "/etc/passwd"}, {Name: "runs/k/files/../../../x"}, {Name: "runs/k/other"}, {Name: "FORMAT"}, {Name: "runs"},
+		{Name: "runs/../../x/log.jsonl"},
+		{Name: "/etc/passwd"},
+		{Name: "runs/k/files/../../../x"},
+		{Name: "runs/k/other"},
+		{Name: "FORMAT"},
+		{Name: "runs"},
 		{Name: "runs/k/log.jsonl", Typeflag: tar.TypeSymlink, Linkname: "/etc/passwd"},
 	} {
 		var b bytes.Buffer

@@ -301,7 +301,7 @@ func (s *Spool) writeNote(key string, n synced) error {
 		return err
 	}
 	name := filepath.Join(s.runDir(key), "synced.json")
-	if err := os.WriteFile(name+".new", append(b, '\n'), 0o644); err != nil {
+	if err := os.WriteFile(name+".new", append(b, '\n'), 0o600); err != nil {
 		return full(err)
 	}
 	return full(os.Rename(name+".new", name))
