@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"path"
 	"strings"
 
@@ -95,9 +96,7 @@ func (r *Result) take(step *Result) {
 		r.Rows[step.Step+"."+k] = v
 	}
 	if step.Step == "evaluate" { // what the run is judged by
-		for k, v := range step.Metrics {
-			r.Metrics[k] = v
-		}
+		maps.Copy(r.Metrics, step.Metrics)
 	}
 	for _, w := range step.Warnings {
 		r.Warnings = append(r.Warnings, step.Step+": "+w)
@@ -115,9 +114,7 @@ func startWhole(ctx context.Context, env *Env, o RunOptions) (track.Run, error) 
 	}
 	key := hexSum([]byte(strings.Join([]string{env.Store.URL(""), "run", env.Version, hexSum(b)}, "\n")))[:32]
 	tags := map[string]string{"salescast.step": "run", "salescast.workspace": env.Store.URL(""), "salescast.version": env.Version}
-	for k, v := range env.Tags {
-		tags[k] = v
-	}
+	maps.Copy(tags, env.Tags)
 	run, err := env.Tracker.Start(ctx, track.Spec{Experiment: env.Experiment, Name: "run", Key: key, Parent: env.Parent, Start: env.Now(), Tags: tags})
 	if err != nil {
 		return noRun{}, fmt.Errorf("start the record of the run: %w", err)

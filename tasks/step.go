@@ -586,7 +586,7 @@ func (o *Output) Abort() {
 	}
 	o.closed = true
 	o.pipe.CloseWithError(errAborted)
-	_ = <-o.stored // its error is that it was aborted
+	<-o.stored //nolint:errcheck // it is that the output was aborted
 	o.step.mu.Lock()
 	defer o.step.mu.Unlock()
 	delete(o.step.open, o)
