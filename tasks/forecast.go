@@ -54,9 +54,9 @@ func forecastNext(ctx context.Context, env Env, s *Step, o ForecastOptions) (err
 	if !ok {
 		return &Error{Kind: KindData, Op: "forecast", Err: errors.New("the panel has no observed sale")}
 	}
-	if !hasPlan(p, origin) {
+	if !forecast.HasPlan(p, origin) {
 		var assumed []string
-		if p, assumed = usualPlan(p, origin, o.Horizon); len(assumed) > 0 {
+		if p, assumed = forecast.UsualPlan(p, origin, o.Horizon); len(assumed) > 0 {
 			s.Warn("the data has no plan: %s after the last sale are assumed to be as usual; add rows with what is planned, and an empty sale, for a better forecast", strings.Join(assumed, ", "))
 		}
 	}

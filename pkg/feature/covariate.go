@@ -93,7 +93,7 @@ func againstGroupOp(k int) op {
 		for r := range dst {
 			c := &b.cur[r]
 			v := missing
-			if i := c.global + c.target - st.pool.from; mean != nil && i >= 0 && i < st.pool.held() {
+			if i := c.global + c.target - st.pool.from; i >= 0 && i < st.pool.held() && int(codes[c.series]) < len(mean)/st.pool.held() {
 				v = mean[int(codes[c.series])*st.pool.held()+i] - float64(st.value(c, k, c.target))
 			}
 			dst[r] = float32(v)

@@ -17,6 +17,7 @@ type Pool struct {
 	steps  int // index after the last step
 	groups []poolGroup
 	means  []poolMean
+	sealed *seal
 }
 
 // poolGroup holds prefix sums of one division of the series: row g begins with the sales of group g before step first+from.
@@ -233,6 +234,9 @@ func (f *poolFork) append(st *State, k int) {
 // poolBefore is the sales of level l of the i-th division before the pool's step index at.
 func (st *State) poolBefore(i, l, at int) float64 {
 	pool := st.pool
+	if pool.sealed != nil {
+		return pool.groups[i].prefix[l*(pool.sealed.sales+1)+max(0, min(at, pool.sealed.sales))]
+	}
 	if f := st.fork; f != nil {
 		origin := int(f.origin-pool.first) + 1
 		if k := min(at-origin, f.appended); k > 0 {
@@ -257,7 +261,7 @@ func trendOp(key int) op {
 				l = int(codes[c.series])
 			}
 			v := missing
-			if end := c.global + c.end; end >= level {
+			if end := st.poolEnd(c); end >= level && l < st.pool.groups[i].levels {
 				now := st.poolBefore(i, l, end)
 				v = (now - st.poolBefore(i, l, end-recent)) / float64(recent)
 				v /= max((now-st.poolBefore(i, l, end-level))/float64(level), 1e-9)
@@ -289,9 +293,10 @@ func panelYearOp(b *block, dst []float32) {
 		v := missing
 		end := c.global + c.end
 		from := c.global + c.target - g.year - g.panelNear
-		to := min(from+2*g.panelNear+1, end)
+		last := st.poolLast(end)
+		to := min(from+2*g.panelNear+1, last)
 		then := end - g.year
-		if from >= 0 && to > from && then-g.base >= 0 {
+		if from >= 0 && to > from && then-g.base >= 0 && then <= last {
 			level := (st.poolBefore(0, 0, then) - st.poolBefore(0, 0, then-g.base)) / float64(g.base)
 			if level > 0 {
 				v = (st.poolBefore(0, 0, to) - st.poolBefore(0, 0, from)) / float64(to-from) / max(level, 1e-9)

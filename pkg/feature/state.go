@@ -131,6 +131,10 @@ func (p *Plan) newState(pn *panel.Panel, pool *Pool, carry []Carry) (*State, err
 	st.rollAll()
 	st.sumCovariates()
 	st.codeIdentities()
+	if pool != nil && pool.sealed != nil && pool.sealed.dates.covers(first, last+calendar.Step(p.schema.Horizon)) {
+		st.dates = pool.sealed.dates
+		return st, nil
+	}
 	var err error
 	st.dates, err = newDateTable(p, first, last+calendar.Step(p.schema.Horizon))
 	return st, err
@@ -250,7 +254,7 @@ func (st *State) Fork(origin calendar.Step, steps int) (*State, error) {
 	for range st.order {
 		f.order = append(f.order, make([]float32, n))
 	}
-	if st.pool != nil {
+	if st.pool != nil && st.pool.sealed == nil {
 		f.pool = st.pool.fork(steps)
 	}
 	q.fork = f

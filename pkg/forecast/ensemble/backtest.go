@@ -59,7 +59,7 @@ func Fit(p *panel.Panel, schedule backtest.Schedule, points Points, origin calen
 
 // open is points with NaN where [Close] puts 0: those quantiles are 0 too, and errors of 0 there would make all others too narrow.
 func open(p *panel.Panel, origin calendar.Step, horizon int, points []float64) []float64 {
-	for _, i := range closedSteps(p, origin, p.Series(), horizon) {
+	for _, i := range closedSteps(p, ClosedFlags(p, origin), origin, p.Series(), horizon) {
 		points[i] = math.NaN()
 	}
 	return points

@@ -12,8 +12,8 @@ const (
 	closedShare = 0.95
 )
 
-// closedFlags returns the known-future covariates of two values, 0 and 1, under which, up to origin, (almost) nothing was sold.
-func closedFlags(p *panel.Panel, origin calendar.Step) []int {
+// ClosedFlags returns the known-future covariates of two values, 0 and 1, under which, up to origin, (almost) nothing was sold.
+func ClosedFlags(p *panel.Panel, origin calendar.Step) []int {
 	var out []int
 	for c := range p.Covariates {
 		v := p.Covariates[c].Values
@@ -47,16 +47,20 @@ func closedFlags(p *panel.Panel, origin calendar.Step) []int {
 // Close sets the forecast and its quantiles to 0 at the steps where a flag says that nothing is sold: a covariate of two values under
 // which, up to the origin, at least 95 % of at least 5 sales were 0.
 func Close(p *panel.Panel, f *forecast.Prediction) {
-	for _, i := range closedSteps(p, f.Origin, f.Series, f.Horizon) {
+	closeFlagged(p, f, ClosedFlags(p, f.Origin))
+}
+
+func closeFlagged(p *panel.Panel, f *forecast.Prediction, flags []int) {
+	for _, i := range closedSteps(p, flags, f.Origin, f.Series, f.Horizon) {
 		f.Point[i] = 0
 		clear(f.QuantilesAt(i))
 	}
 }
 
 // closedSteps returns the indices, laid out as [forecast.Prediction.Point], of the steps that a flag closes.
-func closedSteps(p *panel.Panel, origin calendar.Step, series, horizon int) []int {
+func closedSteps(p *panel.Panel, flags []int, origin calendar.Step, series, horizon int) []int {
 	var out []int
-	for _, c := range closedFlags(p, origin) {
+	for _, c := range flags {
 		for s := range series {
 			for h := 1; h <= horizon; h++ {
 				if r, ok := p.Row(s, origin+calendar.Step(h)); ok && p.Covariates[c].Values[r] == 1 {

@@ -43,10 +43,8 @@ func join(id []string) string { return strings.Join(id, "\x1f") }
 
 // Forecast implements [forecast.Model]. Requested levels must be among those that were calibrated.
 func (m *Model) Forecast(ctx context.Context, r forecast.Request) (*forecast.Prediction, error) {
-	weights := make([]Weight, len(m.members))
 	points := make([][]float64, len(m.members))
 	for k, member := range m.members {
-		weights[k] = member.Weight
 		if member.Weight.Weight == 0 {
 			continue
 		}
@@ -56,13 +54,40 @@ func (m *Model) Forecast(ctx context.Context, r forecast.Request) (*forecast.Pre
 		}
 		points[k] = f.Point
 	}
+	return m.Finish(ctx, r, points, ClosedFlags(r.Panel, r.Origin))
+}
+
+// Finish makes a forecast of the points of members that were asked one by one: weights, quantiles, and zeros where a flag closes. Points
+// of a member without weight may be nil.
+func (m *Model) Finish(ctx context.Context, r forecast.Request, points [][]float64, closed []int) (*forecast.Prediction, error) {
+	weights := make([]Weight, len(m.members))
+	for k, member := range m.members {
+		weights[k] = member.Weight
+	}
 	out := forecast.NewPrediction(r.Origin, r.Panel.Series(), r.Horizon, r.Levels)
 	copy(out.Point, Combine(weights, points))
 	if err := m.quantiles(ctx, r, out); err != nil {
 		return nil, err
 	}
-	Close(r.Panel, out)
+	closeFlagged(r.Panel, out, closed)
 	return out, nil
+}
+
+// Members returns the members; they stay the Model's.
+func (m *Model) Members() []Member { return m.members }
+
+// Calibrated says whether the quantiles come from errors of the past.
+func (m *Model) Calibrated() bool { return m.calibration != nil }
+
+// Member returns the member of index k as a model of its own, with the quantiles of calibration, or, where that is nil, those of m.
+// Closing it closes nothing.
+func (m *Model) Member(k int, calibration *conformal.Calibration) *Model {
+	if calibration == nil {
+		calibration = m.calibration
+	}
+	one := m.members[k]
+	one.Weight.Weight = 1
+	return &Model{members: []Member{one}, calibration: calibration, index: m.index, nonNegative: m.nonNegative}
 }
 
 func (m *Model) quantiles(ctx context.Context, r forecast.Request, out *forecast.Prediction) error {

@@ -82,12 +82,21 @@ func (m *Model) Forecast(ctx context.Context, r forecast.Request) (*forecast.Pre
 	if err != nil {
 		return nil, err
 	}
+	return m.forecastFrom(ctx, st, r, new(batch))
+}
+
+// forecastFrom is Forecast with the features of a state of the request's panel, and the working memory b.
+func (m *Model) forecastFrom(ctx context.Context, st *feature.State, r forecast.Request, b *batch) (*forecast.Prediction, error) {
 	out := forecast.NewPrediction(r.Origin, r.Panel.Series(), r.Horizon, nil)
 	series := m.series(r.Panel, r.Origin)
 	if m.spec.Strategy == Recursive {
-		return out, m.recursive(ctx, st, r, series, out)
+		walk, err := st.Fork(r.Origin, r.Horizon)
+		if err != nil {
+			return nil, err
+		}
+		return out, m.recursive(ctx, walk, r, series, out, b)
 	}
-	return out, m.direct(ctx, st, r, series, out)
+	return out, m.direct(ctx, st, r, series, out, b)
 }
 
 // series returns those with enough history at origin.
@@ -101,9 +110,8 @@ func (m *Model) series(p *panel.Panel, origin calendar.Step) []int32 {
 	return out
 }
 
-func (m *Model) direct(ctx context.Context, st *feature.State, r forecast.Request, series []int32, out *forecast.Prediction) error {
-	rows := make([]feature.Row, 0, blockRows)
-	b := new(batch)
+func (m *Model) direct(ctx context.Context, st *feature.State, r forecast.Request, series []int32, out *forecast.Prediction, b *batch) error {
+	rows := make([]feature.Row, 0, min(blockRows, len(series)*r.Horizon))
 	flush := func() error {
 		values, err := m.predict(ctx, b, rows, func() error { return st.Fill(rows, m.kind, &b.x, b.scale) })
 		if err != nil {
@@ -128,14 +136,9 @@ func (m *Model) direct(ctx context.Context, st *feature.State, r forecast.Reques
 	return flush()
 }
 
-func (m *Model) recursive(ctx context.Context, st *feature.State, r forecast.Request, series []int32, out *forecast.Prediction) error {
-	walk, err := st.Fork(r.Origin, r.Horizon)
-	if err != nil {
-		return err
-	}
+func (m *Model) recursive(ctx context.Context, walk *feature.State, r forecast.Request, series []int32, out *forecast.Prediction, b *batch) error {
 	rows := make([]feature.Row, len(series))
 	next := make([]float64, r.Panel.Series())
-	b := new(batch)
 	for h := 1; h <= r.Horizon; h++ {
 		at := r.Origin + calendar.Step(h)
 		for i, s := range series {
@@ -164,6 +167,8 @@ type batch struct {
 	x          panel.Frame
 	scale, sum []float64
 	y          []float32
+	// explain, unless nil, takes the contributions of every row that is predicted.
+	explain *explainer
 }
 
 // predict returns the forecasts of rows in units of the target; they are valid until the next call.
@@ -189,6 +194,11 @@ func (m *Model) predict(ctx context.Context, b *batch, rows []feature.Row, fill 
 		}
 		for i, y := range b.y {
 			b.sum[i] += m.spec.Target.backward(float64(y)) * b.scale[i] / float64(len(m.engines))
+		}
+	}
+	if b.explain != nil {
+		if err := b.explain.add(ctx, m, b, rows); err != nil {
+			return nil, err
 		}
 	}
 	return b.sum, nil

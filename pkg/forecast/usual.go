@@ -1,4 +1,4 @@
-package tasks
+package forecast
 
 import (
 	"math"
@@ -11,8 +11,8 @@ import (
 // usualWindow is how many values of the same weekday, or how many steps of coarser data, make what is usual.
 const usualWindow = 8
 
-// hasPlan says whether any row lies after the origin.
-func hasPlan(p *panel.Panel, origin calendar.Step) bool {
+// HasPlan says whether any row lies after the origin.
+func HasPlan(p *panel.Panel, origin calendar.Step) bool {
 	for s := range p.Start {
 		lo, hi := p.Span(s)
 		if p.Start[s]+calendar.Step(hi-lo)-1 > origin {
@@ -22,10 +22,10 @@ func hasPlan(p *panel.Panel, origin calendar.Step) bool {
 	return false
 }
 
-// usualPlan returns a copy of p, which has no row after the origin, that goes on for horizon steps with the known-future values that are
+// UsualPlan returns a copy of p, which has no row after the origin, that goes on for horizon steps with the known-future values that are
 // usual: the median of the last usualWindow values on the same weekday, or of the last steps of weekly and monthly data. It says the
 // names of these columns; without any it returns p itself.
-func usualPlan(p *panel.Panel, origin calendar.Step, horizon int) (*panel.Panel, []string) {
+func UsualPlan(p *panel.Panel, origin calendar.Step, horizon int) (*panel.Panel, []string) {
 	var names []string
 	for _, c := range p.Covariates {
 		if c.Role == panel.KnownFuture {

@@ -1,4 +1,4 @@
-package tasks
+package forecast_test
 
 import (
 	"math"
@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"salescast/pkg/calendar"
+	"salescast/pkg/forecast"
 	"salescast/pkg/panel"
 )
 
@@ -37,11 +38,11 @@ func TestUsualPlan(t *testing.T) {
 	}
 	p.Covariates = []panel.Covariate{{Name: "closed", Role: panel.KnownFuture, Values: closed}, {Name: "promo", Role: panel.KnownFuture, Values: rare}, {Name: "rain", Role: panel.PastOnly, Values: rain}}
 	origin, _ := p.End()
-	if hasPlan(p, origin) {
+	if forecast.HasPlan(p, origin) {
 		t.Error("a panel that ends at the origin has a plan")
 	}
-	q, names := usualPlan(p, origin, horizon)
-	if !hasPlan(q, origin) || !slices.Equal(names, []string{"closed", "promo"}) {
+	q, names := forecast.UsualPlan(p, origin, horizon)
+	if !forecast.HasPlan(q, origin) || !slices.Equal(names, []string{"closed", "promo"}) {
 		t.Errorf("columns %v", names)
 	}
 	for s := range p.Start {
@@ -77,7 +78,7 @@ func TestUsualPlan(t *testing.T) {
 		t.Errorf("the origin moved to %v", end)
 	}
 	p.Covariates = p.Covariates[2:]
-	if same, names := usualPlan(p, origin, horizon); same != p || names != nil {
+	if same, names := forecast.UsualPlan(p, origin, horizon); same != p || names != nil {
 		t.Errorf("without known-future columns: %v", names)
 	}
 }

@@ -1,0 +1,87 @@
+package feature
+
+import (
+	"errors"
+
+	"salescast/pkg/calendar"
+)
+
+// seal is what a pool that no longer grows knows besides its sums.
+type seal struct {
+	// known is the index after the last step whose sales are known, sales after the last with forecasts in their place.
+	known, sales int
+	dates        dateTable
+}
+
+// Seal returns the pool as it is known at the step end, for states of panels of a few series that stand beside those of st: their own
+// sales change none of its totals. walk, which may be nil, is a fork of st at end with forecasts of all series appended: recursion at
+// that origin reads them as the totals of the steps ahead. A row of an origin after end reads the totals as of end, never steps without
+// sales as zeros; a row of an earlier origin, and all recursion from it, reads none after it. Levels that st does not know are missing.
+// The pool is for states of the same plan and of panels whose key levels begin with those of st's panel.
+func (st *State) Seal(end calendar.Step, walk *State) (*Pool, error) {
+	pool := st.pool
+	if pool == nil {
+		return &Pool{steps: 1, sealed: &seal{dates: st.dates}}, nil
+	}
+	if st.fork != nil || pool.from != 0 || pool.sealed != nil {
+		return nil, errors.New("seal a pool: the state is a fork or restored from a tail")
+	}
+	if walk != nil && (walk.fork == nil || walk.fork.origin != end) {
+		return nil, errors.New("seal a pool: the walk does not begin at its end")
+	}
+	s := &seal{known: min(int(end-pool.first)+1, pool.steps), dates: st.dates}
+	s.sales = s.known
+	from := st
+	if walk != nil {
+		from, s.sales = walk, s.known+walk.fork.appended
+	}
+	out := &Pool{first: pool.first, steps: pool.steps, means: pool.means, sealed: s}
+	for i, g := range pool.groups {
+		sealed := poolGroup{key: g.key, levels: g.levels, prefix: make([]float64, 0, g.levels*(s.sales+1))}
+		for l := range g.levels {
+			for at := range s.sales + 1 {
+				sealed.prefix = append(sealed.prefix, from.poolBefore(i, l, at))
+			}
+		}
+		out.groups = append(out.groups, sealed)
+	}
+	return out, nil
+}
+
+// poolOrigin is the pool index after the origin that a row's totals are known at, whose own origin lies before index end.
+func (st *State) poolOrigin(end int) int {
+	if st.fork != nil {
+		return int(st.fork.origin-st.pool.first) + 1
+	}
+	return end
+}
+
+// poolEnd is the pool index before which the totals end that a row of an origin reads.
+func (st *State) poolEnd(c *cursor) int {
+	end := c.global + c.end
+	s := st.pool.sealed
+	if s == nil {
+		return end
+	}
+	origin := st.poolOrigin(end)
+	if origin < s.known {
+		return origin
+	}
+	return s.known + end - origin
+}
+
+// poolLast is the pool index before which any totals lie that a row may read, whose own origin lies before index end.
+func (st *State) poolLast(end int) int {
+	s := st.pool.sealed
+	if s == nil {
+		return end
+	}
+	if origin := st.poolOrigin(end); origin < s.known {
+		return origin
+	}
+	return min(end, s.sales)
+}
+
+func (t dateTable) covers(first, last calendar.Step) bool {
+	return first >= t.first && last < t.first+calendar.Step(t.steps)
+}
