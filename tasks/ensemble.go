@@ -17,7 +17,8 @@ import (
 
 // Ensemble weighs the trained members and calibrates quantiles, at every origin from the blocks whose sales were known there. It
 // writes validation.parquet and backtest.parquet, with quantiles for the ensemble, every member and the seasonal naive baseline;
-// weights.json; and the bundle that forecasts from the end of the data: bundle.json, calibration.json, members/, history.parquet.
+// weights.json; and the bundle that forecasts from the end of the data: bundle.json, calibration.json, members/, history.parquet, with
+// input.json, the contract of the data it reads, and what makes it a model of MLflow.
 func Ensemble(ctx context.Context, env Env, o EnsembleOptions) (*Result, error) {
 	if len(o.Models) == 0 {
 		return nil, &Error{Kind: KindUsage, Op: "combine models", Err: errors.New("no model is named"), Hint: "name the trained models"}
@@ -31,7 +32,7 @@ func Ensemble(ctx context.Context, env Env, o EnsembleOptions) (*Result, error) 
 	}
 	step := stepSpec{
 		Name: "ensemble", Options: o, Inputs: append([]string{"validate"}, trainSteps(o.Models)...), Seed: o.Seed, Force: o.Force,
-		Salt: map[string]string{"bundle": bundle.Schema},
+		Salt: map[string]string{"bundle": bundle.Schema, "mlmodel": bundle.MLmodelVersion()},
 	}
 	return runStep(ctx, env, step, func(ctx context.Context, s *Step) error {
 		c := combiner{step: s, options: o, specs: specs, points: map[pointsKey][]float64{}}
@@ -238,6 +239,19 @@ func (c *combiner) final(ctx context.Context) error {
 	if err := bundle.Write(ctx, c.step, m, c.panel, f, sources); err != nil {
 		return err
 	}
+	input, err := inputContract(c.step.Input("validate"), c.schema, c.panel.Frequency)
+	if err != nil {
+		return err
+	}
+	if err := c.step.WriteJSON(ctx, inputName, input); err != nil {
+		return err
+	}
+	if err := bundle.WriteMLmodel(ctx, c.step); err != nil {
+		return err
+	}
+	c.step.LogModel(primaryModel, []string{"python_function"}, func(name string) bool {
+		return name != "validation.parquet" && name != "backtest.parquet"
+	})
 	c.step.Add(1)
 	return nil
 }

@@ -19,6 +19,8 @@ type Env struct {
 	// Tracker records runs; nil records nothing.
 	Tracker  track.Tracker
 	Registry track.Registry
+	// Open opens a store elsewhere, by its address, to read models; nil knows none.
+	Open func(url string) (artifact.Store, error)
 	// Sources lists the files of a source outside the workspace; nil reads this machine's, [columnar.LocalFiles].
 	Sources func(ctx context.Context, source string) ([]columnar.File, error)
 	// Learners makes the regression engines by name, and opens what they saved.

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"salescast/pkg/artifact"
 	"salescast/pkg/backtest"
 	"salescast/pkg/bundle"
 	"salescast/pkg/columnar"
@@ -14,13 +15,29 @@ import (
 	"salescast/pkg/regress"
 )
 
-// Forecast opens the ensemble's bundle and forecasts the steps after the last sale of validate's panel: forecast.parquet and
+// Forecast opens the ensemble's bundle, or the model that is named, and forecasts the steps after the last sale of validate's panel: forecast.parquet and
 // forecast.csv, with quantiles and without actual sales. Where the data has no plan at all, what is usual is assumed, and said; a plan
 // that ends before the horizon is KindData.
 func Forecast(ctx context.Context, env Env, o ForecastOptions) (*Result, error) {
-	step := stepSpec{Name: "forecast", Options: o, Inputs: []string{"validate", "ensemble"}, Force: o.Force, Salt: map[string]string{"bundle": bundle.Schema}}
+	step := stepSpec{Name: "forecast", Options: o, Inputs: []string{"validate"}, Force: o.Force, Salt: map[string]string{"bundle": bundle.Schema}}
+	var m *Model
+	if o.Model == "" {
+		step.Inputs = append(step.Inputs, "ensemble")
+	} else {
+		var err error
+		if m, err = OpenModel(ctx, env, o.Model); err != nil {
+			return nil, err
+		}
+		step.Sources = []artifact.Input{{Step: m.URL, Digest: m.Digest}}
+	}
 	return runStep(ctx, env, step, func(ctx context.Context, s *Step) error {
-		err := forecastNext(ctx, env, s, o)
+		files := bundle.Reader(nil)
+		if m != nil {
+			files = m.reader
+		} else {
+			files = s.Input("ensemble")
+		}
+		err := forecastNext(ctx, env, s, o, files)
 		var noPlan *forecast.MissingPlanError
 		var missing *regress.UnavailableError
 		switch {
@@ -36,13 +53,13 @@ func Forecast(ctx context.Context, env Env, o ForecastOptions) (*Result, error) 
 	})
 }
 
-func forecastNext(ctx context.Context, env Env, s *Step, o ForecastOptions) (err error) {
+func forecastNext(ctx context.Context, env Env, s *Step, o ForecastOptions, files bundle.Reader) (err error) {
 	s.Phase("open", 0)
 	p, _, err := readPanel(ctx, s.Input("validate"))
 	if err != nil {
 		return err
 	}
-	b, err := bundle.Open(ctx, s.Input("ensemble"), env.Learners.Open)
+	b, err := bundle.Open(ctx, files, env.Learners.Open)
 	if err != nil {
 		return err
 	}

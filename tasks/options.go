@@ -100,6 +100,8 @@ type EvaluateOptions struct {
 
 // ForecastOptions ask for the steps after the end of the data.
 type ForecastOptions struct {
+	// Model is the address of a model, as OpenModel takes it; empty is the workspace's own ensemble.
+	Model     string    `json:"model,omitempty"`
 	Horizon   int       `json:"horizon"`
 	Quantiles []float64 `json:"quantiles"`
 	Force     bool      `json:"-"`

@@ -113,23 +113,53 @@ func (s *Step) record(ctx context.Context, m artifact.Manifest) {
 	add("seconds", at.Sub(m.Started).Seconds())
 	s.recorded("metrics", s.run.Metrics(ctx, points))
 
+	s.recordModel(ctx, m)
 	total := int64(0)
 	for _, f := range append(slices.Clone(m.Files), artifact.File{Name: artifact.ManifestName, Object: artifact.ManifestName}) {
-		if f.Size > maxTracked || total+f.Size > maxTrackedSum || path.Ext(f.Name) == ".parquet" {
+		if f.Size > maxTracked || total+f.Size > maxTrackedSum || path.Ext(f.Name) == ".parquet" || s.model.has(f.Name) {
 			continue
 		}
 		total += f.Size
-		s.recorded("artifact "+f.Name, s.recordFile(ctx, m.Step, f))
+		s.recorded("artifact "+f.Name, s.recordFile(ctx, m.Step, f, f.Name))
 	}
 }
 
-func (s *Step) recordFile(ctx context.Context, step string, f artifact.File) error {
+// modelFolder is where a run keeps its model directory.
+const modelFolder = "model"
+
+// loggedModel says which of the step's files are a model directory of MLflow.
+type loggedModel struct {
+	track.LoggedModel
+	names func(name string) bool
+}
+
+func (m *loggedModel) has(name string) bool { return m != nil && m.names(name) }
+
+// LogModel declares that the files for which names is true, MLmodel among them, are a model; it is recorded with the run.
+func (s *Step) LogModel(name string, flavors []string, names func(name string) bool) {
+	s.model = &loggedModel{track.LoggedModel{Name: name, Path: modelFolder, Flavors: flavors}, names}
+}
+
+// recordModel keeps the model's files with the run, whatever their size: a registry hands them out.
+func (s *Step) recordModel(ctx context.Context, m artifact.Manifest) {
+	if s.model == nil {
+		return
+	}
+	for _, f := range m.Files {
+		if s.model.has(f.Name) {
+			s.recorded("model file "+f.Name, s.recordFile(ctx, m.Step, f, path.Join(modelFolder, f.Name)))
+		}
+	}
+	s.recorded("model "+s.model.Name, s.run.Model(ctx, s.model.LoggedModel))
+}
+
+func (s *Step) recordFile(ctx context.Context, step string, f artifact.File, name string) error {
 	r, i, err := s.env.Store.Get(ctx, path.Join(step, f.Object))
 	if err != nil {
 		return err
 	}
 	defer r.Close()
-	return s.run.Artifact(ctx, f.Name, r, i.Size)
+	return s.run.Artifact(ctx, name, r, i.Size)
 }
 
 // recorded says a failure that is of the record and not of the work. The tracker itself answers for lost data when it is closed.

@@ -79,6 +79,8 @@ type Step struct {
 	unwarned  int
 	scratches []string
 	phases    phases
+	// model is the model directory among the files, if there is one.
+	model *loggedModel
 }
 
 // runStep answers from the manifest that is there when it has the same Key, and otherwise runs body and commits what it wrote: all files

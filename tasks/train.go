@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"path"
 	"slices"
 
 	"salescast/pkg/backtest"
@@ -76,7 +77,7 @@ func Train(ctx context.Context, env Env, o TrainOptions) (*Result, error) {
 	}
 	step := stepSpec{
 		Name: "train/" + o.Model, Options: o, Inputs: []string{"validate"}, Seed: o.Seed, Force: o.Force,
-		Salt: map[string]string{"member": bundle.MemberSchema, "plan": feature.PlanSchema},
+		Salt: map[string]string{"member": bundle.MemberSchema, "plan": feature.PlanSchema, "mlmodel": bundle.MLmodelVersion()},
 	}
 	return runStep(ctx, env, step, func(ctx context.Context, s *Step) error {
 		t := trainer{env: env, step: s, options: o, spec: spec}
@@ -216,6 +217,12 @@ func (t *trainer) final(ctx context.Context) (err error) {
 	}
 	if err := bundle.WriteMember(ctx, t.step, "", t.spec.Name, m, t.options.NonNegative); err != nil {
 		return err
+	}
+	if flavors := bundle.MemberFlavors(m); flavors != nil {
+		if err := bundle.WriteMemberMLmodel(ctx, t.step, m); err != nil {
+			return err
+		}
+		t.step.LogModel(t.spec.Name, flavors, func(name string) bool { return path.Ext(name) != ".parquet" })
 	}
 	params := trainedParams{Model: t.spec.Name, About: t.spec.About, Kind: m.Kind}
 	if g := m.Trees; g != nil {

@@ -2,31 +2,122 @@ package main
 
 import (
 	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
 
 	"github.com/spf13/cobra"
 
+	"salescast/pkg/track"
 	"salescast/tasks"
 )
 
 func (a *app) forecastCommand() *cobra.Command {
 	var force bool
+	var model, input string
 	cmd := &cobra.Command{
 		Use:   "forecast",
 		Short: "Forecast the steps after the end of the data, with quantiles",
 		Long: `Forecast the steps after the end of the data, with the quantiles of the configuration.
 
 Reads validate/, train/MODEL/ and ensemble/. Writes forecast/ in the workspace: forecast.csv and
-forecast.parquet.`,
-		Example: "  salescast forecast -c examples/bakery -w runs/bakery\n  salescast get -w runs/bakery forecast/forecast.csv --to forecast.csv",
-		Args:    cobra.NoArgs,
+forecast.parquet.
+
+With --model it trains nothing: it validates data.source into the workspace and forecasts with a model
+that is there already, which is a workspace, the folder of a model, models:/NAME@ALIAS or
+models:/NAME/VERSION. With --input too it needs neither configuration nor workspace: it reads history
+and plan from a CSV or Parquet file, or CSV from standard input, and writes the forecast as CSV to
+standard output.`,
+		Example: `  salescast forecast -c examples/bakery -w runs/bakery
+  salescast get -w runs/bakery forecast/forecast.csv --to forecast.csv
+  salescast forecast -c examples/bakery -w runs/today --model models:/sales_forecast_ensemble@champion
+  salescast forecast --model runs/bakery --input examples/bakery/bakery_daily.csv > forecast.csv`,
+		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			switch {
+			case input != "" && model == "":
+				return &tasks.Error{Kind: tasks.KindUsage, Op: "forecast", Err: errors.New("--input needs --model"), Hint: "say which model forecasts from it, such as --model runs/bakery"}
+			case input != "":
+				return a.forecastFile(cmd, model, input)
+			}
 			return a.step(cmd.Context(), cmd, func(ctx context.Context, env tasks.Env, c *config) (*tasks.Result, error) {
-				return tasks.Forecast(ctx, env, c.forecastOptions(force))
+				o := c.forecastOptions(force)
+				if o.Model = model; model != "" {
+					if res, err := tasks.Validate(ctx, env, c.validateOptions(false)); err != nil {
+						return res, err
+					}
+				}
+				return tasks.Forecast(ctx, env, o)
 			})
 		},
 	}
+	cmd.Flags().StringVar(&model, "model", "", "`address` of the model to forecast with (default: the workspace's own ensemble)")
+	cmd.Flags().StringVar(&input, "input", "", "`file` of history and plan, - for CSV on standard input; the forecast goes to standard output")
 	settingFlag(cmd, "horizon", "forecast.horizon")
 	settingFlag(cmd, "quantiles", "forecast.quantiles")
 	forceFlag(cmd, &force)
 	return cmd
+}
+
+// forecastFile forecasts from one file in a workspace that lasts as long as the command. Nothing is recorded.
+func (a *app) forecastFile(cmd *cobra.Command, model, input string) (err error) {
+	c, err := a.loadConfig(cmd)
+	if err != nil {
+		return err
+	}
+	workspace, err := os.MkdirTemp("", "salescast-forecast-")
+	if err != nil {
+		return fmt.Errorf("make a workspace: %w", err)
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(workspace)) }()
+	if input == "-" {
+		input = filepath.Join(workspace, "input.csv")
+		if err := copyWhole(input, cmd.InOrStdin()); err != nil {
+			return fmt.Errorf("read standard input: %w", err)
+		}
+	}
+	return a.stepIn(cmd.Context(), cmd, workspace, c, func(ctx context.Context, env tasks.Env, c *config) (*tasks.Result, error) {
+		env.Tracker = track.Off{}
+		m, err := tasks.OpenModel(ctx, env, model)
+		if err != nil {
+			return nil, err
+		}
+		v := c.validateOptions(false)
+		if v.Data, err = m.Data(ctx); err != nil {
+			return nil, err
+		}
+		v.Data.Source = input
+		if c.origins["forecast.horizon"] == "default" {
+			c.Forecast.Horizon = m.Manifest.Horizon
+		}
+		if c.origins["forecast.quantiles"] == "default" {
+			c.Forecast.Quantiles = m.Manifest.Levels
+		}
+		if res, err := tasks.Validate(ctx, env, v); err != nil {
+			return res, err
+		}
+		o := c.forecastOptions(false)
+		o.Model = model
+		res, err := tasks.Forecast(ctx, env, o)
+		if err == nil && a.global.output == outputText {
+			a.summary, err = readText(ctx, env, "forecast", "forecast.csv")
+		}
+		return res, err
+	})
+}
+
+func readText(ctx context.Context, env tasks.Env, step, name string) (string, error) {
+	o, err := tasks.OpenStep(ctx, env.Store, step)
+	if err != nil {
+		return "", err
+	}
+	r, err := o.Get(ctx, name)
+	if err != nil {
+		return "", err
+	}
+	defer r.Close()
+	b, err := io.ReadAll(r)
+	return string(b), err
 }

@@ -81,6 +81,10 @@ func (a *app) openEnv(workspace string, c *config) (tasks.Env, func(context.Cont
 		return env, nil, err
 	}
 	env.Store = store
+	env.Open = func(url string) (artifact.Store, error) {
+		s, _, err := a.openStore(url)
+		return s, err
+	}
 	maps.Copy(env.Tags, a.sourceTags())
 	tracker, registry, err := a.openTracker(at, c)
 	if err != nil {

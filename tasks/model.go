@@ -1,0 +1,149 @@
+package tasks
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"strings"
+
+	"salescast/pkg/artifact"
+	"salescast/pkg/bundle"
+	"salescast/pkg/calendar"
+	"salescast/pkg/track"
+)
+
+const (
+	// inputName is the contract of the data that a model reads, beside its bundle.
+	inputName = "input.json"
+	// modelScheme begins the address of a registered model.
+	modelScheme = "models:/"
+	// tagBundle is the tag of a model version with the address of its bundle.
+	tagBundle = "salescast.bundle"
+)
+
+// inputContract is what the data of the validate step was held against, without where it lay.
+func inputContract(validate *Opened, names panelNames, f calendar.Frequency) (DataOptions, error) {
+	var o ValidateOptions
+	b, err := json.Marshal(validate.Manifest.Options)
+	if err == nil {
+		err = json.Unmarshal(b, &o)
+	}
+	if err != nil {
+		return DataOptions{}, fmt.Errorf("read the options of validate: %w", err)
+	}
+	o.Data.Source, o.Data.Time, o.Data.Target, o.Data.Frequency = "", names.time, names.target, f.String()
+	return o.Data, nil
+}
+
+// Model is a bundle outside the steps of the workspace at hand.
+type Model struct {
+	// URL is where it lies.
+	URL string
+	// Manifest is its bundle.json, Digest that file's SHA-256.
+	Manifest bundle.Manifest
+	Digest   string
+
+	reader bundle.Reader
+}
+
+// OpenModel finds a model by its address: a workspace, the folder of a bundle (both on disk or s3://), models:/NAME@ALIAS or
+// models:/NAME/VERSION. A model that is not there is KindInputMissing.
+func OpenModel(ctx context.Context, env Env, address string) (*Model, error) {
+	if rest, ok := strings.CutPrefix(address, modelScheme); ok {
+		v, err := findVersion(ctx, env.Registry, rest)
+		if err != nil {
+			return nil, err
+		}
+		if address = v.Tags[tagBundle]; address == "" {
+			return nil, &Error{
+				Kind: KindInputMissing, Op: "open model " + rest, Err: fmt.Errorf("version %s of %s was not registered by salescast: it has no tag %s", v.Version, v.Model, tagBundle),
+				Hint: `register one with "salescast register"`,
+			}
+		}
+	}
+	if env.Open == nil {
+		return nil, errors.New("open model: no stores are set up")
+	}
+	store, err := env.Open(address)
+	if err != nil {
+		return nil, err
+	}
+	m := &Model{URL: address, reader: folder{store}}
+	in, err := OpenStep(ctx, store, "ensemble")
+	switch {
+	case err == nil:
+		m.reader = in
+	case !errors.Is(err, fs.ErrNotExist):
+		return nil, err
+	}
+	b, err := m.reader.ReadFile(ctx, bundle.Name, maxSmall)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, &Error{
+			Kind: KindInputMissing, Op: "open model", Err: fmt.Errorf("neither a finished ensemble nor %s is at %s: %w", bundle.Name, address, fs.ErrNotExist),
+			Hint: "name a workspace, the folder of a model, models:/NAME@ALIAS or models:/NAME/VERSION",
+		}
+	}
+	if err != nil {
+		return nil, err
+	}
+	m.Digest = hexSum(b)
+	if err := json.Unmarshal(b, &m.Manifest); err != nil {
+		return nil, &Error{Kind: KindData, Op: "read " + bundle.Name + " at " + address, Err: err}
+	}
+	return m, nil
+}
+
+// Data is the contract of the data that the model reads; its Source is empty.
+func (m *Model) Data(ctx context.Context) (DataOptions, error) {
+	var o DataOptions
+	b, err := m.reader.ReadFile(ctx, inputName, maxSmall)
+	if err != nil {
+		return o, err
+	}
+	if err := json.Unmarshal(b, &o); err != nil {
+		return o, &Error{Kind: KindData, Op: "read " + inputName + " at " + m.URL, Err: err}
+	}
+	return o, nil
+}
+
+// findVersion looks up NAME@ALIAS or NAME/VERSION.
+func findVersion(ctx context.Context, registry track.Registry, name string) (v track.Version, err error) {
+	model, alias, byAlias := strings.Cut(name, "@")
+	if byAlias {
+		v, err = registry.ByAlias(ctx, model, alias)
+	} else {
+		model, version, ok := strings.Cut(name, "/")
+		if !ok {
+			return v, &Error{Kind: KindUsage, Op: "find model", Err: fmt.Errorf("%q names no version", name), Hint: "write models:/NAME@champion or models:/NAME/VERSION"}
+		}
+		v, err = registry.Version(ctx, model, version)
+	}
+	if errors.Is(err, fs.ErrNotExist) {
+		err = &Error{Kind: KindInputMissing, Op: "find model", Err: err, Hint: `"salescast models list" shows what is registered; "salescast register" adds a version`}
+	}
+	return v, err
+}
+
+// folder reads the files of a store as those of a bundle.
+type folder struct{ artifact.Store }
+
+func (f folder) ReadFile(ctx context.Context, name string, limit int64) ([]byte, error) {
+	r, _, err := f.Get(ctx, name)
+	if err != nil {
+		return nil, err
+	}
+	defer r.Close()
+	var b bytes.Buffer
+	n, err := io.Copy(&b, io.LimitReader(r, limit+1))
+	if err != nil {
+		return nil, fmt.Errorf("read %s: %w", f.URL(name), err)
+	}
+	if n > limit {
+		return nil, &Error{Kind: KindData, Op: "read " + f.URL(name), Err: fmt.Errorf("it has more than the %d bytes that are expected", limit)}
+	}
+	return b.Bytes(), nil
+}
