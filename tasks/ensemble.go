@@ -136,7 +136,7 @@ func (c *combiner) baseline(ctx context.Context) error {
 	if slices.Contains(c.options.Models, member.Baseline) {
 		return nil
 	}
-	m, err := member.Native(ctx, member.SeasonalNaive, c.options.NonNegative)
+	m, err := member.Native(ctx, member.SeasonalNaive, member.Settings{NonNegative: c.options.NonNegative})
 	if err != nil {
 		return err
 	}
@@ -176,7 +176,9 @@ func (c *combiner) backtest(ctx context.Context, name string, origins []calendar
 		alone = append(alone, naive)
 	}
 	for _, spec := range alone {
-		one, err := ensemble.Backtest(ctx, c.panel, c.sched, c.at, spec.Name, origins, c.settings(spec))
+		set := c.settings(spec)
+		set.Plain = spec.Name == member.Baseline
+		one, err := ensemble.Backtest(ctx, c.panel, c.sched, c.at, spec.Name, origins, set)
 		if err != nil {
 			return err
 		}

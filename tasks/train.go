@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"path"
+	"runtime"
 	"slices"
 
 	"salescast/pkg/backtest"
@@ -138,7 +139,7 @@ func (t *trainer) fit(ctx context.Context, origin calendar.Step) (*member.Model,
 	}
 	m, err := t.spec.Forecaster(member.Settings{
 		Horizon: t.options.Horizon, Rows: rows, Seed: t.options.Seed, Country: t.options.Country, NonNegative: t.options.NonNegative,
-		Params: t.options.Params, Learners: t.learner,
+		Threads: runtime.GOMAXPROCS(0), Params: t.options.Params, Learners: t.learner,
 	}).Fit(ctx, t.panel, origin)
 	if err != nil {
 		return nil, err

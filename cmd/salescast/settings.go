@@ -70,10 +70,8 @@ func (s setting) env() string {
 	return "SALESCAST_" + strings.ToUpper(strings.ReplaceAll(s.key, ".", "_"))
 }
 
-// engines are the models that a file can name.
-func modelNames() []string {
-	return []string{"xgboost", "lightgbm", "golearn"}
-}
+// modelNames are the models that a file can name.
+func modelNames() []string { return tasks.ModelNames() }
 
 // settings lists every key in the order of the starter file.
 func settings() []setting {

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"path"
+	"runtime"
 	"slices"
 
 	"salescast/pkg/calendar"
@@ -91,6 +92,7 @@ type memberFile struct {
 	Name        string       `json:"name"`
 	Kind        member.Kind  `json:"kind"`
 	NonNegative bool         `json:"non_negative"`
+	Country     string       `json:"country,omitempty"`
 	Trees       *global.Spec `json:"trees,omitempty"`
 	Models      []modelFile  `json:"models,omitempty"`
 }
@@ -109,7 +111,7 @@ type calibrationFile struct {
 
 // WriteMember writes a fitted member into folder, "" for none.
 func WriteMember(ctx context.Context, w Writer, folder, name string, m *member.Model, nonNegative bool) error {
-	f := memberFile{Schema: MemberSchema, Name: name, Kind: m.Kind, NonNegative: nonNegative}
+	f := memberFile{Schema: MemberSchema, Name: name, Kind: m.Kind, NonNegative: nonNegative, Country: m.Country}
 	if m.Kind == member.Trees {
 		spec := m.Trees.Spec()
 		f.Trees = &spec
@@ -149,7 +151,7 @@ func OpenMember(ctx context.Context, r Reader, folder string, loaders Loaders) (
 		return nil, fmt.Errorf("open member %s: its schema is %q, this version reads %s", folder, f.Schema, MemberSchema)
 	}
 	if f.Kind != member.Trees {
-		return member.Native(ctx, f.Kind, f.NonNegative)
+		return member.Native(ctx, f.Kind, member.Settings{NonNegative: f.NonNegative, Country: f.Country, Threads: runtime.GOMAXPROCS(0)})
 	}
 	if f.Trees == nil {
 		return nil, fmt.Errorf("open member %s: it says nothing of its trees", f.Name)
@@ -333,7 +335,7 @@ func Open(ctx context.Context, r Reader, loaders Loaders) (b *Bundle, err error)
 		if err != nil {
 			return nil, fmt.Errorf("open bundle: %w", err)
 		}
-		out.plan = out.plan || o.Kind == member.Trees
+		out.plan = out.plan || o.Kind == member.Trees || o.Kind == member.Prophet
 		members = append(members, ensemble.Member{Weight: ensemble.Weight{Member: share.Name, Weight: share.Weight}, Model: o})
 	}
 	if len(members) == 0 {

@@ -87,7 +87,7 @@ func write(t *testing.T, p *panel.Panel) (files, *forecast.Prediction) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	names := []string{"lightgbm", "smoothing"}
+	names := []string{"lightgbm", "prophet", "smoothing", "theta"}
 	points := map[string]map[calendar.Step][]float64{}
 	sources := map[string]bundle.Source{}
 	for _, name := range names {
@@ -95,7 +95,7 @@ func write(t *testing.T, p *panel.Panel) (files, *forecast.Prediction) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		f := spec.Forecaster(member.Settings{Horizon: horizon, Rows: 500, NonNegative: true, Learners: learners})
+		f := spec.Forecaster(member.Settings{Horizon: horizon, Rows: 500, Country: "DE", NonNegative: true, Learners: learners})
 		points[name] = map[calendar.Step][]float64{}
 		for _, o := range append([]calendar.Step{sched.End}, append(sched.Validation, sched.Test...)...) {
 			m, err := f.Fit(t.Context(), p, o)
@@ -117,13 +117,16 @@ func write(t *testing.T, p *panel.Panel) (files, *forecast.Prediction) {
 		}
 	}
 	at := func(name string, o calendar.Step) []float64 { return points[name][o] }
-	set := ensemble.Settings{Candidates: []ensemble.Candidate{{Name: "lightgbm"}, {Name: "smoothing", Statistical: true}}, Levels: levels, NonNegative: true}
+	set := ensemble.Settings{Levels: levels, NonNegative: true}
+	for _, name := range names {
+		set.Candidates = append(set.Candidates, ensemble.Candidate{Name: name})
+	}
 	f, err := ensemble.Fit(p, sched, at, sched.End, set)
 	if err != nil {
 		t.Fatal(err)
 	}
-	for i := range f.Weights { // both must be in the bundle, whatever they are worth
-		f.Weights[i].Weight = 0.5
+	for i := range f.Weights { // all must be in the bundle, whatever they are worth
+		f.Weights[i].Weight = 0.25
 	}
 	want, err := f.Predict(t.Context(), p, at, horizon, set)
 	if err != nil {
@@ -170,8 +173,8 @@ func TestRoundTrip(t *testing.T) {
 		same(t, name, got.Point, want.Point)
 		same(t, name+" quantiles", got.Quantiles, want.Quantiles)
 	}
-	if got := len(o.Manifest.Members); got != 2 {
-		t.Errorf("%d members, want 2", got)
+	if got := len(o.Manifest.Members); got != 4 {
+		t.Errorf("%d members, want 4", got)
 	}
 	if err := o.Close(); err != nil {
 		t.Error(err)

@@ -21,6 +21,8 @@ type Settings struct {
 	Candidates  []Candidate
 	Levels      []float64
 	NonNegative bool
+	// Plain leaves the forecast at closed steps as it is: a baseline gets no help.
+	Plain bool
 }
 
 // Fitted is what was learned at an origin from the windows known there.
@@ -45,7 +47,10 @@ func Fit(p *panel.Panel, schedule backtest.Schedule, points Points, origin calen
 	f.Weights = Weigh(p, windows, schedule.Horizon, set.Candidates)
 	combined := make([][]float64, len(windows))
 	for w := range windows {
-		combined[w] = open(p, windows[w].Origin, schedule.Horizon, Combine(f.Weights, windows[w].Points))
+		combined[w] = Combine(f.Weights, windows[w].Points)
+		if !set.Plain {
+			combined[w] = open(p, windows[w].Origin, schedule.Horizon, combined[w])
+		}
 	}
 	c, err := Calibrate(p, windows, combined, schedule.Horizon, set.Levels, set.NonNegative)
 	switch {
@@ -78,7 +83,9 @@ func (f *Fitted) Predict(ctx context.Context, p *panel.Panel, points Points, hor
 	} else if err := Uncalibrated(ctx, forecast.Request{Panel: p, Origin: f.Origin, Horizon: horizon, Levels: set.Levels}, out, set.NonNegative); err != nil {
 		return nil, err
 	}
-	Close(p, out)
+	if !set.Plain {
+		Close(p, out)
+	}
 	return out, nil
 }
 

@@ -171,6 +171,37 @@ func TestClosedDays(t *testing.T) {
 	}
 }
 
+// A baseline gets no help: at closed steps it says what it said.
+func TestPlainIsLeftAlone(t *testing.T) {
+	t.Parallel()
+	p := forecasttest.Panel(forecasttest.Daily())
+	p.Covariates[0].Name = "closed"
+	for r := range p.Target {
+		if p.Covariates[0].Values[r] == 1 && p.Observed[r] {
+			p.Target[r] = 0
+		}
+	}
+	s := schedule(t, p)
+	ten := func(string, calendar.Step) []float64 {
+		out := make([]float64, p.Series()*horizon)
+		for i := range out {
+			out[i] = 10
+		}
+		return out
+	}
+	set := ensemble.Settings{Candidates: []ensemble.Candidate{{Name: "a"}}, Levels: levels, NonNegative: true}
+	for _, plain := range []bool{false, true} {
+		set.Plain = plain
+		rows, err := ensemble.Backtest(t.Context(), p, s, ten, "a", s.Test, set)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if helped := slices.Contains(rows.Forecast, 0); helped == plain {
+			t.Errorf("plain %v, and a forecast of 10 was set to 0: %v", plain, helped)
+		}
+	}
+}
+
 func member(t *testing.T, p *panel.Panel, name string, f forecast.Forecaster, weight float64) ensemble.Member {
 	t.Helper()
 	o, _ := p.End()

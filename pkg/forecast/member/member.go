@@ -10,16 +10,20 @@ import (
 	"salescast/pkg/calendar"
 	"salescast/pkg/forecast"
 	"salescast/pkg/forecast/global"
+	"salescast/pkg/forecast/prophet"
 	"salescast/pkg/forecast/seasonal"
+	"salescast/pkg/forecast/theta"
 	"salescast/pkg/panel"
 )
 
 // Kind is a family of forecasters.
 type Kind string
 
-// The kinds. All but Trees look at nothing but a series' own sales.
+// The kinds. All but Trees and Prophet look at nothing but sales.
 const (
 	Trees           Kind = "trees"
+	Prophet         Kind = "prophet"
+	Theta           Kind = "theta"
 	Smoothing       Kind = "smoothing"
 	SmoothingYearly Kind = "smoothing_yearly"
 	SeasonalNaive   Kind = "seasonal_naive"
@@ -32,25 +36,35 @@ type Spec struct {
 	About string
 	// Trees is set for the kind Trees.
 	Trees global.Spec
+	// MaxRows is the most training rows that the engine can make use of; 0 is no bound.
+	MaxRows int
 }
 
 // Statistical says that the member knows nothing of covariates.
-func (s Spec) Statistical() bool { return s.Kind != Trees }
+func (s Spec) Statistical() bool { return s.Kind != Trees && s.Kind != Prophet }
 
 // Baseline is the member that every other must beat; it has no weight unless it is asked for.
 const Baseline = "seasonal_naive"
 
 // All returns every member.
 func All() []Spec {
+	trees := func(name, about, engine string, strategy global.Strategy, target global.Target, scale string) Spec {
+		return Spec{Name: name, Kind: Trees, About: about, Trees: global.Spec{Engine: engine, Strategy: strategy, Target: target, Scale: scale}}
+	}
+	golearn := trees("golearn", "a few small trees in Go alone, on a sample: a baseline that needs no library", "golearn", global.Direct, global.Ratio, "recent")
+	golearn.MaxRows = golearnRows
 	return []Spec{
-		{"lightgbm", Trees, "LightGBM on all series, any step ahead at once", global.Spec{Engine: "lightgbm", Strategy: global.Direct, Target: global.Ratio, Scale: "recent"}},
-		{"xgboost", Trees, "XGBoost on all series, any step ahead at once", global.Spec{Engine: "xgboost", Strategy: global.Direct, Target: global.Ratio, Scale: "year"}},
-		{"lightgbm_recursive", Trees, "LightGBM on all series, step by step", global.Spec{Engine: "lightgbm", Strategy: global.Recursive, Target: global.Ratio, Scale: "year"}},
-		{"xgboost_recursive", Trees, "XGBoost on all series, step by step", global.Spec{Engine: "xgboost", Strategy: global.Recursive, Target: global.Ratio, Scale: "recent"}},
-		{"lightgbm_log", Trees, "LightGBM on the logarithm of large sales", global.Spec{Engine: "lightgbm", Strategy: global.Direct, Target: global.Log, Scale: "exp"}},
-		{"smoothing", Smoothing, "exponential smoothing with a weekday profile", global.Spec{}},
-		{"smoothing_yearly", SmoothingYearly, "exponential smoothing with weekday and yearly profiles", global.Spec{}},
-		{Baseline, SeasonalNaive, "the last sale of the same season", global.Spec{}},
+		trees("lightgbm", "LightGBM on all series, any step ahead at once", "lightgbm", global.Direct, global.Ratio, "recent"),
+		trees("xgboost", "XGBoost on all series, any step ahead at once", "xgboost", global.Direct, global.Ratio, "year"),
+		trees("lightgbm_recursive", "LightGBM on all series, step by step", "lightgbm", global.Recursive, global.Ratio, "year"),
+		trees("xgboost_recursive", "XGBoost on all series, step by step", "xgboost", global.Recursive, global.Ratio, "recent"),
+		trees("lightgbm_log", "LightGBM on the logarithm of large sales", "lightgbm", global.Direct, global.Log, "exp"),
+		golearn,
+		{Name: "prophet", Kind: Prophet, About: "Prophet, one model per series: trend, seasons, holidays and covariates"},
+		{Name: "theta", Kind: Theta, About: "the dynamic optimised theta method, one model per series"},
+		{Name: "smoothing", Kind: Smoothing, About: "exponential smoothing with a weekday profile"},
+		{Name: "smoothing_yearly", Kind: SmoothingYearly, About: "exponential smoothing with weekday and yearly profiles"},
+		{Name: Baseline, Kind: SeasonalNaive, About: "the last sale of the same season"},
 	}
 }
 
@@ -132,6 +146,8 @@ type Settings struct {
 	Seed        uint64
 	Country     string
 	NonNegative bool
+	// Threads is the number of series that are fitted at once, one model each; 0 is 1. Trees do not ask it.
+	Threads int
 	// Params override the engine's parameters of trees.
 	Params   map[string]string
 	Learners global.Learners
@@ -141,6 +157,8 @@ type Settings struct {
 const (
 	FinalRows      = 40_000
 	ValidationRows = 25_000
+	// golearnRows is four times what golearn samples: its trees take seconds on more.
+	golearnRows = 4000
 )
 
 // Forecaster returns the member as a forecaster whose models are *[Model]. Where the history is too short for trees it is smoothing.
@@ -156,6 +174,8 @@ type Model struct {
 	forecast.Model
 	// Kind is what was fitted: Smoothing also where the history was too short for trees.
 	Kind Kind
+	// Country is whose public holidays the member was told; a Prophet alone keeps them here.
+	Country string
 	// Trees is set for the kind Trees; closing the Model closes it.
 	Trees *global.Model
 }
@@ -163,13 +183,17 @@ type Model struct {
 // Fit implements [forecast.Forecaster].
 func (f fitter) Fit(ctx context.Context, p *panel.Panel, origin calendar.Step) (forecast.Model, error) {
 	if f.spec.Kind != Trees {
-		return Native(ctx, f.spec.Kind, f.set.NonNegative)
+		return Native(ctx, f.spec.Kind, f.set)
+	}
+	rows := f.set.Rows
+	if f.spec.MaxRows > 0 {
+		rows = min(rows, f.spec.MaxRows)
 	}
 	spec := f.spec.Trees
 	spec.Country, spec.NonNegative, spec.Params = f.set.Country, f.set.NonNegative, f.set.Params
-	m, err := global.Forecaster{Spec: spec, Horizon: f.set.Horizon, Rows: f.set.Rows, Seed: f.set.Seed, Learners: f.set.Learners}.Fit(ctx, p, origin)
+	m, err := global.Forecaster{Spec: spec, Horizon: f.set.Horizon, Rows: rows, Seed: f.set.Seed, Learners: f.set.Learners}.Fit(ctx, p, origin)
 	if errors.Is(err, global.ErrTooShort) {
-		return Native(ctx, Smoothing, f.set.NonNegative)
+		return Native(ctx, Smoothing, f.set)
 	}
 	if err != nil {
 		return nil, err
@@ -182,14 +206,21 @@ func FromTrees(m *global.Model) *Model {
 	return &Model{Model: seasonal.CompleteModel(m, m.Spec().NonNegative), Kind: Trees, Trees: m}
 }
 
-// Native returns a member of a kind that needs no fitting.
-func Native(ctx context.Context, k Kind, nonNegative bool) (*Model, error) {
+// Native returns a member of a kind whose models are fitted when they are asked for a forecast, to the history of the request. Of set it
+// looks at Country, NonNegative, Seed and Threads.
+func Native(ctx context.Context, k Kind, set Settings) (*Model, error) {
 	var f forecast.Forecaster
 	switch k {
 	case Smoothing, SmoothingYearly:
-		f = seasonal.Smoothing{Yearly: k == SmoothingYearly, NonNegative: nonNegative}
+		f = seasonal.Smoothing{Yearly: k == SmoothingYearly, NonNegative: set.NonNegative}
 	case SeasonalNaive:
-		f = seasonal.Naive{NonNegative: nonNegative}
+		f = seasonal.Naive{NonNegative: set.NonNegative}
+	case Theta:
+		f = theta.Forecaster{NonNegative: set.NonNegative, Threads: set.Threads, Seed: set.Seed}
+	case Prophet:
+		o := prophet.DefaultOptions()
+		o.SeasonalityMode = prophet.ByZeros
+		f = prophet.Forecaster{Options: o, Country: set.Country, NonNegative: set.NonNegative, Threads: set.Threads, Seed: set.Seed}
 	case Trees:
 		return nil, errors.New("trees must be fitted")
 	default:
@@ -199,5 +230,5 @@ func Native(ctx context.Context, k Kind, nonNegative bool) (*Model, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Model{Model: seasonal.CompleteModel(m, nonNegative), Kind: k}, nil
+	return &Model{Model: seasonal.CompleteModel(m, set.NonNegative), Kind: k, Country: set.Country}, nil
 }

@@ -11,6 +11,7 @@ import (
 	"salescast/pkg/forecast/forecasttest"
 	"salescast/pkg/forecast/member"
 	"salescast/pkg/regress"
+	"salescast/pkg/regress/golearn"
 )
 
 var errAsked = errors.New("an engine was asked for")
@@ -37,17 +38,72 @@ func TestNames(t *testing.T) {
 	}
 }
 
-// Statistical members obey the laws, need no engine, and forecast every series: those without history like their kin.
+// Members that need no library obey the laws and forecast every series: those without history like their kin.
 func TestConformance(t *testing.T) {
 	t.Parallel()
 	for _, s := range member.All() {
-		if !s.Statistical() {
+		set, traits := settings(), forecasttest.Traits{Quantiles: true}
+		switch {
+		case s.Name == "golearn":
+			// Sums over the panel are added in the order of its series: their last bits may move a split.
+			set.Params = map[string]string{"rounds": "4", "sample_rows": "200"} // the laws hold for few trees as for many
+			set.Learners, traits = goLearner, forecasttest.Traits{Plan: true, Order: 0.02}
+		case s.Kind == member.Prophet:
+			set.Country, traits.Plan = "DE", true
+		case !s.Statistical():
 			continue
 		}
 		t.Run(s.Name, func(t *testing.T) {
 			t.Parallel()
-			forecasttest.Run(t, forecasttest.Traits{Quantiles: true}, func(*testing.T) forecast.Forecaster { return s.Forecaster(settings()) })
+			forecasttest.Run(t, traits, func(*testing.T) forecast.Forecaster { return s.Forecaster(set) })
 		})
+	}
+}
+
+func goLearner(engine string, params map[string]string) (regress.Learner, error) {
+	if engine != "golearn" {
+		return nil, errAsked
+	}
+	return golearn.NewLearner(params)
+}
+
+// A Prophet that is told the country's holidays learns what they do and forecasts the next one so.
+func TestProphetKnowsHolidays(t *testing.T) {
+	t.Parallel()
+	p := forecasttest.Panel(forecasttest.Shape{Frequency: calendar.Frequency{Unit: calendar.Daily}, Stores: 1, Items: 1, Steps: 1000})
+	p.Covariates = nil
+	days, err := calendar.Holidays("DE")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var holidays []calendar.Step
+	for i := range p.Target {
+		p.Target[i], p.Observed[i] = 100, true
+		at := p.Start[0] + calendar.Step(i)
+		if _, ok := days.Name(p.Frequency.Day(at)); ok {
+			p.Target[i] = 200
+			holidays = append(holidays, at)
+		}
+	}
+	next := holidays[len(holidays)-1]
+	s, err := member.Named("prophet")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for country, known := range map[string]bool{"DE": true, "": false} {
+		set := settings()
+		set.Country = country
+		m, err := s.Forecaster(set).Fit(t.Context(), p, next-1)
+		if err != nil {
+			t.Fatal(err)
+		}
+		f, err := m.Forecast(t.Context(), forecast.Request{Panel: p, Origin: next - 1, Horizon: 1})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if (f.Point[0] > 150) != known {
+			t.Errorf("country %q: a holiday that sells 200 is forecast %.0f", country, f.Point[0])
+		}
 	}
 }
 

@@ -3,7 +3,9 @@ package prophet
 import (
 	"context"
 	"fmt"
+	"maps"
 	"math"
+	"slices"
 
 	"salescast/pkg/calendar"
 	"salescast/pkg/forecast"
@@ -13,7 +15,10 @@ import (
 // Forecaster fits one model per series of a panel. Known-future covariates become regressors; a covariate that is constant up to the
 // origin, or unknown somewhere a series needs it, is left out for that series.
 type Forecaster struct {
+	// Options.SeasonalityMode may be ByZeros.
 	Options Options
+	// Country is the ISO 3166 code whose public holidays are added to Options.Holidays where sales are daily; empty for none.
+	Country string
 	// NonNegative clips points and quantiles at 0.
 	NonNegative bool
 	// Samples is the number of simulated futures behind the quantiles; 0 is 500.
@@ -26,22 +31,40 @@ type Forecaster struct {
 // minObserved is the number of observed sales below which a series has no model: fewer cannot tell a line from noise.
 const minObserved = 10
 
+// zerosPart is the part of the sales, as one in so many, that may be 0 where ByZeros is multiplicative.
+const zerosPart = 20
+
 // Fit returns a model that fits each series anew to the history of a request: a fit costs milliseconds, and a trend that ends before
 // the origin would be extrapolated twice.
 func (f Forecaster) Fit(context.Context, *panel.Panel, calendar.Step) (forecast.Model, error) {
-	if err := f.Options.validate(); err != nil {
+	o := f.Options
+	if o.SeasonalityMode == ByZeros {
+		o.SeasonalityMode = Additive
+	}
+	if err := o.validate(); err != nil {
 		return nil, fmt.Errorf("prophet options: %w", err)
 	}
-	return panelModel{f}, nil
+	m := panelModel{Forecaster: f}
+	if f.Country != "" {
+		var err error
+		if m.holidays, err = calendar.Holidays(f.Country); err != nil {
+			return nil, fmt.Errorf("prophet holidays: %w", err)
+		}
+	}
+	return m, nil
 }
 
-type panelModel struct{ Forecaster }
+type panelModel struct {
+	Forecaster
+	holidays *calendar.HolidayCalendar
+}
 
 func (panelModel) Close() error { return nil }
 
 // Forecast implements [forecast.Model]. Points and quantiles of series with fewer than 10 observed sales stay NaN.
 func (m panelModel) Forecast(ctx context.Context, r forecast.Request) (*forecast.Prediction, error) {
 	out := forecast.NewPrediction(r.Origin, r.Panel.Series(), r.Horizon, r.Levels)
+	m.Options.Holidays = slices.Concat(m.Options.Holidays, m.public(r))
 	err := forecast.EachSeries(ctx, r.Panel.Series(), m.Threads, func(ctx context.Context, s int) error { return m.series(ctx, r, s, out) })
 	if err != nil {
 		return nil, err
@@ -58,13 +81,16 @@ func (m panelModel) series(ctx context.Context, r forecast.Request, s int, out *
 		return ctx.Err()
 	}
 	at, y := make([]float64, n), make([]float64, n)
-	observed := 0
+	observed, zeros := 0, 0
 	for i := range n {
 		at[i] = float64(p.Frequency.Day(p.Start[s] + calendar.Step(i)))
 		y[i] = math.NaN()
 		if p.Observed[lo+i] {
 			y[i] = float64(p.Target[lo+i])
 			observed++
+			if y[i] == 0 {
+				zeros++
+			}
 		}
 	}
 	if observed < minObserved {
@@ -75,6 +101,12 @@ func (m panelModel) series(ctx context.Context, r forecast.Request, s int, out *
 		future[h] = float64(p.Frequency.Day(r.Origin + calendar.Step(h+1)))
 	}
 	o := m.Options
+	if o.SeasonalityMode == ByZeros {
+		o.SeasonalityMode = Multiplicative
+		if zeros*zerosPart > observed {
+			o.SeasonalityMode = Additive
+		}
+	}
 	x, fx := Times{At: at}, Times{At: future}
 	o.Regressors, x.Regressors, fx.Regressors = regressors(p, s, n, r)
 	fitted, err := Fit(ctx, o, x, y)
@@ -101,6 +133,26 @@ func (m panelModel) series(ctx context.Context, r forecast.Request, s int, out *
 		clip(out.Quantiles[i*len(r.Levels) : (i+r.Horizon)*len(r.Levels)])
 	}
 	return nil
+}
+
+// public returns the country's holidays from the first sale of any series to the end of the request, by name. The dates of weeks and
+// months are not the days of their holidays: they have none.
+func (m panelModel) public(r forecast.Request) []Holiday {
+	p := r.Panel
+	if m.holidays == nil || p.Frequency.Unit != calendar.Daily || p.Series() == 0 {
+		return nil
+	}
+	days := map[string][]int{}
+	for _, h := range m.holidays.Between(p.Frequency.Day(slices.Min(p.Start)), p.Frequency.Day(r.Origin+calendar.Step(r.Horizon))) {
+		// A covariate may be called like a holiday, and terms have names of their own.
+		name := "public holiday: " + h.Name
+		days[name] = append(days[name], int(h.Day))
+	}
+	out := make([]Holiday, 0, len(days))
+	for _, name := range slices.Sorted(maps.Keys(days)) {
+		out = append(out, Holiday{Name: name, Days: days[name]})
+	}
+	return out
 }
 
 func clip(v []float64) {

@@ -16,6 +16,10 @@ const (
 	Multiplicative Mode = "multiplicative"
 )
 
+// ByZeros is a SeasonalityMode that [Forecaster] alone understands: Multiplicative for series that nearly always sell, whose swings grow
+// with the level; Additive where more than a twentieth of the sales are 0, on which a share of the trend has no meaning.
+const ByZeros Mode = "by zeros"
+
 // Growth is the shape of the trend.
 type Growth string
 
