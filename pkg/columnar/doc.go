@@ -13,5 +13,6 @@
 // parquet-go wins where it matters; its dearer null handling is why the design matrix holds NaN and not null.
 //
 // A malformed file gives a *SyntaxError, never a panic: the library's own are caught where its code is called.
-// It does trust the sizes in page headers, so a file made to do harm can make it ask for more memory than there is.
+// The library also makes room for whatever a file claims, so the footer, and the pages of files that users bring, are compared with
+// their bytes before it reads them (parquet_bounds.go); the files of a workspace have their digests.
 package columnar

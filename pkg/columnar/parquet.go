@@ -274,7 +274,9 @@ func guard(file string, err *error) {
 
 func openParquet(r io.ReaderAt, size int64, name string) (f *parquet.File, err error) {
 	defer guard(name, &err)
-	f, err = parquet.OpenFile(r, size, parquet.SkipPageIndex(true), parquet.SkipBloomFilters(true))
+	if _, err = checkFooter(r, size); err == nil {
+		f, err = parquet.OpenFile(r, size, parquet.SkipPageIndex(true), parquet.SkipBloomFilters(true))
+	}
 	if err != nil {
 		return nil, &SyntaxError{File: name, Msg: "this is not a whole Parquet file", Err: err, Hint: "write the file again; it may have been cut off while it was copied"}
 	}
@@ -366,6 +368,9 @@ func eachValue(p parquet.Page, fn func(parquet.Value)) error {
 		}
 		if errors.Is(err, io.EOF) {
 			return nil
+		}
+		if err == nil && n == 0 {
+			err = io.ErrNoProgress
 		}
 		if err != nil {
 			return &SyntaxError{Msg: "a page cannot be decoded", Err: err}

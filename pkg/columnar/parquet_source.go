@@ -26,7 +26,8 @@ type parquetTable struct {
 	f     *parquet.File
 	names []string
 	// leaf is the leaf column of each name, -1 for a nested one.
-	leaf []int
+	leaf  []int
+	check pageCheck
 }
 
 func newParquetTable(f File, r SourceReader) (t *parquetTable, err error) {
@@ -35,7 +36,11 @@ func newParquetTable(f File, r SourceReader) (t *parquetTable, err error) {
 	if err != nil {
 		return nil, err
 	}
-	t = &parquetTable{SourceReader: r, name: f.Name, f: pf}
+	end, err := checkFooter(r, f.Size)
+	if err != nil {
+		return nil, err
+	}
+	t = &parquetTable{SourceReader: r, name: f.Name, f: pf, check: pageCheck{r: r, end: end}}
 	for _, c := range pf.Root().Columns() {
 		t.names = append(t.names, c.Name())
 		if c.Leaf() && !c.Repeated() {
@@ -51,6 +56,11 @@ func newParquetTable(f File, r SourceReader) (t *parquetTable, err error) {
 }
 
 func (t *parquetTable) header() []string { return t.names }
+
+func (t *parquetTable) Close() error {
+	t.check.close()
+	return t.SourceReader.Close()
+}
 
 // cursor walks the values of one column of a row group.
 type cursor struct {
@@ -86,6 +96,8 @@ func (c *cursor) next(n int, each func(parquet.Value)) (int, error) {
 			c.page, c.values = nil, nil
 		} else if err != nil {
 			return got, err
+		} else if k == 0 {
+			return got, io.ErrNoProgress
 		}
 	}
 	return got, nil
@@ -104,8 +116,8 @@ func (t *parquetTable) read(ctx context.Context, want []Column, at []int, fixed 
 		b := newRecordsBuilder(t.name, want)
 		b.Raw = func(row int) string { return b.render(row) }
 		var line int64
-		for _, rg := range t.f.RowGroups() {
-			stop, err := t.rowGroup(ctx, rg, b, at, fixed, &line, yield)
+		for i := range t.f.RowGroups() {
+			stop, err := t.rowGroup(ctx, i, b, at, fixed, &line, yield)
 			if err != nil {
 				yield(nil, err)
 				return
@@ -117,7 +129,11 @@ func (t *parquetTable) read(ctx context.Context, want []Column, at []int, fixed 
 	}
 }
 
-func (t *parquetTable) rowGroup(ctx context.Context, rg parquet.RowGroup, b *recordsBuilder, at []int, fixed []string, line *int64, yield func(*panel.Records, error) bool) (stop bool, err error) {
+func (t *parquetTable) rowGroup(ctx context.Context, group int, b *recordsBuilder, at []int, fixed []string, line *int64, yield func(*panel.Records, error) bool) (stop bool, err error) {
+	left := t.f.RowGroups()[group].NumRows()
+	if left < 0 || left > math.MaxInt32 {
+		return false, &SyntaxError{File: t.name, Msg: fmt.Sprintf("a row group claims %d rows", left), Hint: "write the file again; it may have been overwritten"}
+	}
 	cursors := make([]*cursor, len(at))
 	defer func() {
 		for _, c := range cursors {
@@ -130,13 +146,9 @@ func (t *parquetTable) rowGroup(ctx context.Context, rg parquet.RowGroup, b *rec
 		if a < 0 {
 			continue
 		}
-		if cursors[i], err = t.cursor(rg, a); err != nil {
+		if cursors[i], err = t.cursor(ctx, group, a); err != nil {
 			return false, err
 		}
-	}
-	left := rg.NumRows()
-	if left < 0 || left > math.MaxInt32 {
-		return false, &SyntaxError{File: t.name, Msg: fmt.Sprintf("a row group claims %d rows", left), Hint: "write the file again; it may have been overwritten"}
 	}
 	for left > 0 {
 		if err := ctx.Err(); err != nil {
@@ -155,15 +167,27 @@ func (t *parquetTable) rowGroup(ctx context.Context, rg parquet.RowGroup, b *rec
 	return false, nil
 }
 
-func (t *parquetTable) cursor(rg parquet.RowGroup, a int) (c *cursor, err error) {
+func (t *parquetTable) cursor(ctx context.Context, group, a int) (c *cursor, err error) {
 	defer guard(t.name, &err)
 	if t.leaf[a] < 0 {
 		return nil, &SyntaxError{File: t.name, Column: t.names[a], Msg: "the column is nested", Hint: "write it as a flat column, or name it under data.ignore"}
 	}
+	rg := t.f.RowGroups()[group]
 	chunk := rg.ColumnChunks()[t.leaf[a]]
 	text, err := textOf(chunk.Type())
 	if err != nil {
 		return nil, &SyntaxError{File: t.name, Column: t.names[a], Msg: err.Error(), Hint: "write it as text, a number or a date"}
+	}
+	meta := &t.f.Metadata().RowGroups[group].Columns[t.leaf[a]].MetaData
+	if err := t.check.chunk(ctx, meta, rg.NumRows(), t.f.Root().Columns()[a].Optional()); err != nil {
+		if ctx.Err() != nil {
+			return nil, err
+		}
+		hint := "write the file again; it may have been cut off or overwritten"
+		if errors.Is(err, errCodec) {
+			hint = "write the file with one of these compressions, or with none"
+		}
+		return nil, &SyntaxError{File: t.name, Column: t.names[a], Msg: "the column cannot be read", Err: err, Hint: hint}
 	}
 	return &cursor{pages: chunk.Pages(), buf: make([]parquet.Value, 512), text: text, number: numberOf(chunk.Type())}, nil
 }

@@ -289,6 +289,12 @@ func FuzzParquetSource(f *testing.F) {
 	_, _ = w.Write([]parquetRow{{Store: "a"}, {Store: "b"}})
 	_ = w.Close()
 	f.Add(buf.Bytes())
+	for _, codec := range boundCodecs {
+		b := boundFile(f, 1, codec)
+		f.Add(b)
+		f.Add(b[len(b)/2:])
+		f.Add(append([]byte("PAR1"), b[len(b)-200:]...))
+	}
 	f.Fuzz(func(t *testing.T, data []byte) {
 		_, _ = readAll(t.Context(), memoryFile("f.parquet", data), columns())
 	})
