@@ -54,7 +54,7 @@ type Model struct {
 // models:/NAME/VERSION. A model that is not there is KindInputMissing.
 func OpenModel(ctx context.Context, env Env, address string) (*Model, error) {
 	if rest, ok := strings.CutPrefix(address, modelScheme); ok {
-		v, err := findVersion(ctx, env.Registry, rest)
+		v, err := FindVersion(ctx, env.Registry, rest)
 		if err != nil {
 			return nil, err
 		}
@@ -110,8 +110,8 @@ func (m *Model) Data(ctx context.Context) (DataOptions, error) {
 	return o, nil
 }
 
-// findVersion looks up NAME@ALIAS or NAME/VERSION.
-func findVersion(ctx context.Context, registry track.Registry, name string) (v track.Version, err error) {
+// FindVersion looks up NAME@ALIAS or NAME/VERSION.
+func FindVersion(ctx context.Context, registry track.Registry, name string) (v track.Version, err error) {
 	model, alias, byAlias := strings.Cut(name, "@")
 	if byAlias {
 		v, err = registry.ByAlias(ctx, model, alias)

@@ -4,21 +4,26 @@ import (
 	"context"
 	"fmt"
 	"path"
+	"slices"
 	"strings"
 	"time"
 
 	"salescast/pkg/artifact"
 )
 
-// Orphans are the files of attempts that no manifest names and that are older than before: what a killed or replaced attempt left.
+// Orphans are the files of attempts that no manifest names, that no registered model version points to, and that are older than before: what a killed or replaced attempt left.
 func Orphans(ctx context.Context, store artifact.Store, before time.Time) ([]artifact.Info, error) {
 	var found []artifact.Info
 	named := map[string]map[string]bool{} // by step
+	registered := map[string]bool{}       // by attempt
 	for i, err := range store.List(ctx, "") {
 		if err != nil {
 			return nil, fmt.Errorf("look for orphans: %w", err)
 		}
 		step, _, ok := strings.Cut(i.Name, "/"+attempts+"/")
+		if path.Base(i.Name) == registeredName {
+			registered[path.Dir(i.Name)] = true
+		}
 		if !ok || !i.Modified.Before(before) {
 			continue
 		}
@@ -40,5 +45,9 @@ func Orphans(ctx context.Context, store artifact.Store, before time.Time) ([]art
 			found = append(found, i)
 		}
 	}
-	return found, nil
+	return slices.DeleteFunc(found, func(i artifact.Info) bool {
+		step, rest, _ := strings.Cut(i.Name, "/"+attempts+"/")
+		attempt, _, _ := strings.Cut(rest, "/")
+		return registered[path.Join(step, attempts, attempt)]
+	}), nil
 }

@@ -21,12 +21,14 @@ type RunOptions struct {
 	Train     []TrainOptions   `json:"train"`
 	Ensemble  EnsembleOptions  `json:"ensemble"`
 	Evaluate  EvaluateOptions  `json:"evaluate"`
-	Forecast  ForecastOptions  `json:"forecast"`
-	Report    ReportOptions    `json:"report"`
+	// Register may be nil: nothing is registered.
+	Register *RegisterOptions `json:"register,omitempty"`
+	Forecast ForecastOptions  `json:"forecast"`
+	Report   ReportOptions    `json:"report"`
 }
 
 // Run does every step from validate to report in this process, and stops at the first that fails. Each commits on its own, so a run
-// that was stopped goes on where it was. The result has the steps' timings under their names, and is Cached when all of them were.
+// that was stopped goes on where it was. A candidate that the gate refuses ends the run, after its other steps, with KindRefused. The result has the steps' timings under their names, and is Cached when all of them were.
 // Done is told of each step's result; it may be nil.
 func Run(ctx context.Context, env Env, o RunOptions, done func(*Result)) (*Result, error) {
 	began := env.Now()
@@ -34,6 +36,7 @@ func Run(ctx context.Context, env Env, o RunOptions, done func(*Result)) (*Resul
 		Schema: ResultSchema, Step: "run", Status: Cached, Workspace: env.Store.URL(""),
 		Metrics: map[string]float64{}, Rows: map[string]int64{}, Timings: map[string]float64{}, Warnings: []string{},
 	}
+	var refused error
 	run, err := startWhole(ctx, &env, o)
 	if err == nil {
 		for _, do := range o.steps(env) {
@@ -44,6 +47,9 @@ func Run(ctx context.Context, env Env, o RunOptions, done func(*Result)) (*Resul
 				if done != nil {
 					done(r)
 				}
+			}
+			if KindOf(err) == KindRefused { // a verdict, not a failure: the run goes on and says it at its end
+				refused, err = err, nil
 			}
 			if err != nil {
 				break
@@ -66,7 +72,11 @@ func Run(ctx context.Context, env Env, o RunOptions, done func(*Result)) (*Resul
 		return res, err
 	}
 	res.Manifest = env.Store.URL(path.Join("report", artifact.ManifestName))
-	return res, nil
+	if refused != nil {
+		res.Status = Refused
+		res.Error = &ResultError{Code: string(KindRefused), Message: refused.Error(), Hint: HintOf(refused)}
+	}
+	return res, refused
 }
 
 // steps are in the order of their needs.
@@ -78,9 +88,14 @@ func (o RunOptions) steps(env Env) []func(context.Context) (*Result, error) {
 	for _, t := range o.Train {
 		steps = append(steps, func(ctx context.Context) (*Result, error) { return Train(ctx, env, t) })
 	}
-	return append(steps,
+	steps = append(steps,
 		func(ctx context.Context) (*Result, error) { return Ensemble(ctx, env, o.Ensemble) },
 		func(ctx context.Context) (*Result, error) { return Evaluate(ctx, env, o.Evaluate) },
+	)
+	if o.Register != nil {
+		steps = append(steps, func(ctx context.Context) (*Result, error) { return Register(ctx, env, *o.Register) })
+	}
+	return append(steps,
 		func(ctx context.Context) (*Result, error) { return Forecast(ctx, env, o.Forecast) },
 		func(ctx context.Context) (*Result, error) { return Report(ctx, env, o.Report) },
 	)

@@ -17,7 +17,8 @@ func (a *app) runCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "run [FOLDER|FILE]",
 		Short: "Do every step, from data to report",
-		Long: `Do every step in order: validate, featurize, train each model, ensemble, evaluate, forecast, report.
+		Long: `Do every step in order: validate, featurize, train each model, ensemble, evaluate,
+register where register.enabled says so, forecast, report.
 Steps whose answer is there are not repeated; a run that was stopped goes on where it was.
 
 Reads the configuration (the argument is its file or folder, like --config) and the data it names.
@@ -40,8 +41,11 @@ Writes the workspace, by default runs/NAME, where NAME is that of the configurat
 			}
 			return a.stepIn(cmd.Context(), cmd, workspace, c, func(ctx context.Context, env tasks.Env, c *config) (*tasks.Result, error) {
 				res, err := tasks.Run(ctx, env, c.runOptions(force), a.tell)
-				if err == nil {
-					a.summary, err = runSummary(ctx, env, workspace, res)
+				if err == nil || tasks.KindOf(err) == tasks.KindRefused {
+					var serr error
+					if a.summary, serr = runSummary(ctx, env, workspace, res); err == nil {
+						err = serr
+					}
 				}
 				return res, err
 			})

@@ -11,6 +11,7 @@ import (
 	"github.com/goccy/go-yaml"
 	"github.com/goccy/go-yaml/ast"
 
+	"salescast/pkg/track"
 	"salescast/tasks"
 )
 
@@ -31,7 +32,15 @@ type config struct {
 	Backtest tasks.BacktestOptions
 	Models   []string
 	Params   map[string]map[string]string
-	Report   struct {
+	Register struct {
+		Enabled bool
+		Prefix  string
+		Metric  string
+		Margin  float64
+		Stages  bool
+		Folder  string
+	}
+	Report struct {
 		Title string
 	}
 	Tracking struct {
@@ -140,6 +149,20 @@ func settings() []setting {
 				return nil
 			},
 		},
+		{key: "register.enabled", doc: "whether a run also registers its models; a candidate that is not better than the champion ends it with 10", at: func(c *config) any { return &c.Register.Enabled }, def: "false"},
+		{
+			key: "register.prefix", doc: "the begin of the names of registered models: PREFIX_ensemble, PREFIX_xgboost", at: func(c *config) any { return &c.Register.Prefix }, def: "sales_forecast",
+			pattern: "^[A-Za-z0-9_-]+$", check: func(c *config) error {
+				if err := track.ValidateModelName(c.Register.Prefix); err != nil {
+					return err
+				}
+				return nil
+			},
+		},
+		{key: "register.metric", doc: "the score by which a candidate must be better than the champion out of sample", at: func(c *config) any { return &c.Register.Metric }, def: "wape", allowed: tasks.GateMetrics()},
+		{key: "register.margin", doc: "the share by which its score must be lower, such as 0.01", at: func(c *config) any { return &c.Register.Margin }, def: "0", max: 1},
+		{key: "register.stages", doc: "whether MLflow's deprecated stages are moved along with the aliases", at: func(c *config) any { return &c.Register.Stages }, def: "false"},
+		{key: "register.folder", doc: "without MLflow: the folder of the registry, relative to this file, for workspaces that share one; empty is in the workspace", at: func(c *config) any { return &c.Register.Folder }, def: `""`},
 		{key: "report.title", doc: "the title of the report", at: func(c *config) any { return &c.Report.Title }, def: `""`},
 		{key: "tracking.experiment", doc: "the MLflow experiment that runs are recorded in", at: func(c *config) any { return &c.Tracking.Experiment }, def: "salescast"},
 		{

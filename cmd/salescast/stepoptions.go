@@ -49,6 +49,11 @@ func (c *config) forecastOptions(force bool) tasks.ForecastOptions {
 	return tasks.ForecastOptions{Horizon: c.Forecast.Horizon, Quantiles: c.Forecast.Quantiles, Force: force}
 }
 
+func (c *config) registerOptions(force bool) tasks.RegisterOptions {
+	r := c.Register
+	return tasks.RegisterOptions{Models: c.Models, Prefix: r.Prefix, Metric: r.Metric, Margin: r.Margin, Stages: r.Stages, Seed: c.Seed, Force: force}
+}
+
 func (c *config) reportOptions(force bool) tasks.ReportOptions {
 	title := c.Report.Title
 	if title == "" && c.folder != "" && c.folder != "." {
@@ -61,6 +66,10 @@ func (c *config) runOptions(force bool) tasks.RunOptions {
 	o := tasks.RunOptions{
 		Validate: c.validateOptions(force), Featurize: c.featurizeOptions(force), Ensemble: c.ensembleOptions(force),
 		Evaluate: c.evaluateOptions(force), Forecast: c.forecastOptions(force), Report: c.reportOptions(force),
+	}
+	if c.Register.Enabled {
+		r := c.registerOptions(force)
+		o.Register = &r
 	}
 	for _, m := range c.Models {
 		o.Train = append(o.Train, c.trainOptions(m, force))

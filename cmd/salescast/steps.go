@@ -11,7 +11,7 @@ import (
 // stepCommands are the steps in their order.
 func (a *app) stepCommands() []*cobra.Command {
 	return []*cobra.Command{
-		a.generateCommand(), a.validateCommand(), a.featurizeCommand(), a.trainCommand(), a.ensembleCommand(), a.evaluateCommand(), a.forecastCommand(), a.reportCommand(), a.runCommand(),
+		a.generateCommand(), a.validateCommand(), a.featurizeCommand(), a.trainCommand(), a.ensembleCommand(), a.evaluateCommand(), a.registerCommand(), a.forecastCommand(), a.reportCommand(), a.runCommand(),
 	}
 }
 
@@ -51,7 +51,9 @@ func (a *app) stepIn(ctx context.Context, cmd *cobra.Command, workspace string, 
 		res = &tasks.Result{Schema: tasks.ResultSchema, Step: cmd.Name()}
 	}
 	if err != nil {
-		res.Status = tasks.Failed
+		if res.Status = tasks.Failed; tasks.KindOf(err) == tasks.KindRefused {
+			res.Status = tasks.Refused
+		}
 		res.Error = failedResult(res.Step, err).Error
 	}
 	if perr := a.answer(res); err == nil {

@@ -91,7 +91,10 @@ func (a *app) openTracker(at artifact.Location, c *config) (track.Tracker, track
 	if err != nil {
 		return nil, nil, fmt.Errorf("open tracking spool: %w", err)
 	}
-	local := spool.NewRegistry(s, a.now)
+	local, err := a.localRegistry(s, c)
+	if err != nil {
+		return nil, nil, err
+	}
 	if c.Tracking.Mode == trackOff {
 		return track.Off{}, local, nil
 	}
@@ -112,6 +115,55 @@ func (a *app) openTracker(at artifact.Location, c *config) (track.Tracker, track
 		return track.Strict(server), registry, nil
 	}
 	return track.Strict(spool.NewForward(s, server, uri, func(err error) { a.log.Warn().Err(err).Msg("MLflow") })), registry, nil
+}
+
+// localRegistry is in the spool of the workspace, or in a folder that workspaces share.
+func (a *app) localRegistry(workspace *spool.Spool, c *config) (track.Registry, error) {
+	if c.Register.Folder == "" {
+		return spool.NewRegistry(workspace, a.now), nil
+	}
+	folder := c.Register.Folder
+	if !filepath.IsAbs(folder) {
+		folder = filepath.Join(c.folder, folder)
+	}
+	s, err := spool.Open(folder, 0)
+	if err != nil {
+		return nil, fmt.Errorf("open model registry: %w", err)
+	}
+	return spool.NewRegistry(s, a.now), nil
+}
+
+// openRegistry opens the registry without a step: that of MLflow, of the shared folder, or of the workspace.
+func (a *app) openRegistry(c *config) (track.Registry, error) {
+	if uri := a.getenv("MLFLOW_TRACKING_URI"); uri != "" && c.Tracking.Mode != trackOff {
+		server, err := a.openMLflow(uri, 0)
+		if err != nil {
+			return nil, err
+		}
+		return mlflow.NewRegistry(server), nil
+	}
+	if c.Register.Folder != "" {
+		return a.localRegistry(nil, c)
+	}
+	if a.global.workspace == "" {
+		return nil, &tasks.Error{
+			Kind: tasks.KindUsage, Op: "open model registry", Err: errors.New("no registry is named"),
+			Hint: "set MLFLOW_TRACKING_URI, or register.folder in the configuration, or name the workspace with -w",
+		}
+	}
+	at, err := artifact.ParseLocation(a.global.workspace)
+	if err != nil {
+		return nil, &tasks.Error{Kind: tasks.KindUsage, Op: "open model registry", Err: err}
+	}
+	folder, err := a.spoolFolder(at)
+	if err != nil {
+		return nil, err
+	}
+	s, err := spool.Open(folder, 0)
+	if err != nil {
+		return nil, fmt.Errorf("open model registry: %w", err)
+	}
+	return spool.NewRegistry(s, a.now), nil
 }
 
 // openMLflow opens a server with the names of MLflow's own client. patience 0 is the client's default.

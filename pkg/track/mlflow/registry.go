@@ -245,3 +245,10 @@ func (r *Registry) SetTags(ctx context.Context, model, version string, tags map[
 	}
 	return nil
 }
+
+// SetStage moves a version to a stage, which MLflow has deprecated in favour of aliases; what else is in that stage is archived, but for
+// the stage None.
+func (r *Registry) SetStage(ctx context.Context, model, version, stage string) error {
+	in := setStage{Name: model, Version: version, Stage: stage, Archive: stage != "None"}
+	return wrap(r.t.client.post(ctx, "model-versions/transition-stage", in, nil), "move version %s of model %q to stage %s", version, model, stage)
+}

@@ -269,6 +269,13 @@ type registeredModelsAnswer struct {
 	NextToken string            `json:"next_page_token"`
 }
 
+type setStage struct {
+	Name    string `json:"name"`
+	Version string `json:"version"`
+	Stage   string `json:"stage"`
+	Archive bool   `json:"archive_existing_versions"`
+}
+
 type createVersion struct {
 	Name        string     `json:"name"`
 	Source      string     `json:"source"`

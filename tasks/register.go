@@ -1,0 +1,460 @@
+package tasks
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"path"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"salescast/pkg/artifact"
+	"salescast/pkg/backtest"
+	"salescast/pkg/bundle"
+	"salescast/pkg/calendar"
+	"salescast/pkg/columnar"
+	"salescast/pkg/forecast"
+	"salescast/pkg/metric"
+	"salescast/pkg/panel"
+	"salescast/pkg/track"
+)
+
+// RegistrationSchema names the version of decisions.json.
+const RegistrationSchema = "salescast.registration/v1"
+
+// The aliases of versions: the newest candidate, and the one to forecast with.
+const (
+	challengerAlias = "challenger"
+	championAlias   = "champion"
+)
+
+// The tags of a version, besides tagBundle.
+const (
+	tagOrigin   = "salescast.origin"
+	tagHorizon  = "salescast.horizon"
+	tagDecision = "salescast.decision"
+	tagPrevious = "salescast.previous_champion"
+)
+
+// registeredName marks an attempt that a registry points to, which is no orphan.
+const registeredName = "registered.json"
+
+// RegisterOptions say how models are named and when one becomes champion.
+type RegisterOptions struct {
+	Models []string `json:"models"`
+	// Prefix begins the names of models: PREFIX_ensemble, PREFIX_xgboost.
+	Prefix string `json:"prefix"`
+	// Metric is one of GateMetrics, Margin the share by which it must be lower than the champion's.
+	Metric string  `json:"metric"`
+	Margin float64 `json:"margin"`
+	// Stages also moves the deprecated stages of MLflow.
+	Stages bool   `json:"stages"`
+	Seed   uint64 `json:"seed"`
+	Force  bool   `json:"-"`
+}
+
+// Outcome is what became of a candidate.
+type Outcome string
+
+// The outcomes. Kept is a candidate that is the champion already.
+const (
+	Promoted         Outcome = "promoted"
+	RefusedCandidate Outcome = "refused"
+	Kept             Outcome = "kept"
+)
+
+// Registrations is decisions.json, the audit record of the step.
+type Registrations struct {
+	Schema string         `json:"schema"`
+	At     time.Time      `json:"at"`
+	By     string         `json:"by"`
+	Models []Registration `json:"models"`
+}
+
+// Registration is what was done with one model.
+type Registration struct {
+	Model   string `json:"model"`
+	Version string `json:"version"`
+	// Bundle is where the files lie that this version will always mean.
+	Bundle  string  `json:"bundle"`
+	RunID   string  `json:"run_id,omitempty"`
+	Outcome Outcome `json:"outcome"`
+	// Against is "champion version N" or the name of the baseline.
+	Against string `json:"against"`
+	// PreviousChampion is the version that a promotion replaced, "" for none.
+	PreviousChampion string  `json:"previous_champion"`
+	Verdict          Verdict `json:"verdict"`
+}
+
+// Stager is a registry that also has MLflow's deprecated stages.
+type Stager interface {
+	// SetStage moves a version to None, Staging, Production or Archived; others in that stage are archived.
+	SetStage(ctx context.Context, model, version, stage string) error
+}
+
+// Register makes a version of the ensemble, and of every member that Python can open, in the model registry: alias challenger at once,
+// and champion where it is better out of sample than the champion on the same origins and sales, or than the seasonal naive forecast
+// where there is no champion yet. It writes decisions.json. Where the ensemble is not better the answer is Refused and the error
+// KindRefused; the step is done all the same, and the champion stays.
+func Register(ctx context.Context, env Env, o RegisterOptions) (*Result, error) {
+	if env.Registry == nil {
+		return nil, &Error{Kind: KindConfig, Op: "register", Err: errors.New("no model registry is set up")}
+	}
+	spec := stepSpec{
+		Name: "register", Options: o, Inputs: append([]string{"validate", "ensemble"}, trainSteps(o.Models)...), Seed: o.Seed, Force: o.Force,
+		Salt: map[string]string{"registration": RegistrationSchema},
+	}
+	res, err := runStep(ctx, env, spec, func(ctx context.Context, s *Step) error {
+		r := registrar{env: env, step: s, options: o}
+		return r.run(ctx)
+	})
+	if err != nil {
+		return res, err
+	}
+	in, err := OpenStep(ctx, env.Store, spec.Name)
+	if err != nil {
+		return res, err
+	}
+	doc, err := readRegistrations(ctx, in)
+	if err != nil {
+		return res, err
+	}
+	for _, m := range doc.Models {
+		if m.Model == modelName(o.Prefix, primaryModel) && m.Outcome == RefusedCandidate {
+			err = refusal(m)
+			res.Status, res.Error = Refused, &ResultError{Code: string(KindRefused), Message: err.Error(), Hint: HintOf(err)}
+		}
+	}
+	return res, err
+}
+
+func readRegistrations(ctx context.Context, in *Opened) (*Registrations, error) {
+	b, err := in.ReadFile(ctx, "decisions.json", maxSmall)
+	if err != nil {
+		return nil, err
+	}
+	doc := &Registrations{}
+	if err := json.Unmarshal(b, doc); err != nil {
+		return nil, in.damagedFile(ctx, "decisions.json", err)
+	}
+	return doc, nil
+}
+
+func modelName(prefix, member string) string { return prefix + "_" + member }
+
+// registrar is one run of the step.
+type registrar struct {
+	env     Env
+	step    *Step
+	options RegisterOptions
+	panel   *panel.Panel
+	// baseline has the seasonal naive forecasts.
+	baseline metric.Contender
+}
+
+func (r *registrar) run(ctx context.Context) (err error) {
+	r.step.Phase("read", 0)
+	if r.panel, _, err = readPanel(ctx, r.step.Input("validate")); err != nil {
+		return err
+	}
+	ensemble := r.step.Input("ensemble")
+	all, err := readPredictions(ctx, ensemble, "backtest.parquet")
+	if err != nil {
+		return err
+	}
+	r.baseline = metric.Contender{Predictions: all, Model: baselineModel}
+	doc := Registrations{Schema: RegistrationSchema, At: r.env.Now().UTC(), By: r.env.Tags["mlflow.user"]}
+	r.step.Phase("register", int64(len(r.options.Models)+1))
+	for _, name := range append([]string{primaryModel}, r.options.Models...) {
+		in, pr := ensemble, all
+		if name != primaryModel {
+			in = r.step.Input("train/" + name)
+			if !in.Has(bundle.MLmodelName) {
+				r.env.Log.Info().Str("model", name).Msg("not registered apart: it has no trees that Python opens; it is in the ensemble")
+				continue
+			}
+			if pr, err = readPredictions(ctx, in, "backtest.parquet"); err != nil {
+				return err
+			}
+		}
+		d, err := r.register(ctx, in, metric.Contender{Predictions: pr, Model: name}, doc.At, doc.By)
+		if err != nil {
+			return fmt.Errorf("register %s: %w", modelName(r.options.Prefix, name), err)
+		}
+		doc.Models = append(doc.Models, d)
+		for k, v := range map[string]metric.Value{name + "_candidate_" + d.Verdict.Metric: d.Verdict.Candidate, name + "_reference_" + d.Verdict.Metric: d.Verdict.Reference} {
+			if v.Defined() {
+				r.step.Metric(k, float64(v))
+			}
+		}
+		r.env.Log.Info().Str("model", d.Model).Str("version", d.Version).Str("outcome", string(d.Outcome)).Str("against", d.Against).Msg(d.Verdict.Reason)
+		r.step.Add(1)
+	}
+	return r.step.WriteJSON(ctx, "decisions.json", doc)
+}
+
+// register makes the version of one model, judges it, and moves the aliases: champion last, when all else is written down.
+func (r *registrar) register(ctx context.Context, in *Opened, candidate metric.Contender, at time.Time, by string) (Registration, error) {
+	name, reg := modelName(r.options.Prefix, candidate.Model), r.env.Registry
+	d := Registration{Model: name, RunID: in.Manifest.RunID}
+	v, err := r.create(ctx, in, name)
+	if err != nil {
+		return d, err
+	}
+	d.Version, d.Bundle = v.Version, v.Tags[tagBundle]
+	if err := reg.SetAlias(ctx, name, challengerAlias, v.Version); err != nil {
+		return d, err
+	}
+	champion, err := reg.ByAlias(ctx, name, championAlias)
+	first := errors.Is(err, fs.ErrNotExist)
+	if err != nil && !first {
+		return d, err
+	}
+	reference := r.baseline
+	switch {
+	case first:
+		d.Against = baselineModel
+	case champion.Version == v.Version:
+		d.Against, d.Outcome, d.PreviousChampion = "itself", Kept, v.Tags[tagPrevious]
+		d.Verdict = undecided(r.options.Metric)
+		d.Verdict.Reason = "it is the champion already"
+		return d, nil
+	default:
+		d.Against = "champion version " + champion.Version
+		if reference, err = r.champion(ctx, champion, candidate); err != nil {
+			return d, &Error{
+				Kind: KindInputMissing, Op: "compare with " + d.Against, Err: err,
+				Hint: `its files are needed for a comparison; bring them back, or make another version champion with "salescast models rollback"`,
+			}
+		}
+	}
+	if d.Verdict, err = (gate{r.options.Metric, r.options.Margin, r.options.Seed}).judge(r.panel, candidate, reference); err != nil {
+		return d, err
+	}
+	d.Outcome = RefusedCandidate
+	if d.Verdict.Better {
+		d.Outcome, d.PreviousChampion = Promoted, champion.Version
+	}
+	if err := reg.SetTags(ctx, name, v.Version, audit(d, at, by)); err != nil {
+		return d, err
+	}
+	if err := r.stage(ctx, d); err != nil || !d.Verdict.Better {
+		return d, err
+	}
+	return d, setAlias(ctx, reg, name, championAlias, v.Version)
+}
+
+// setAlias moves an alias and reads it back.
+func setAlias(ctx context.Context, reg track.Registry, model, alias, version string) error {
+	if err := reg.SetAlias(ctx, model, alias, version); err != nil {
+		return err
+	}
+	now, err := reg.ByAlias(ctx, model, alias)
+	if err != nil {
+		return err
+	}
+	if now.Version != version {
+		return fmt.Errorf("alias %s of %s is at version %s and not at %s: somebody else moved it at the same time; run the step again with --force: %w", alias, model, now.Version, version, artifact.ErrChanged)
+	}
+	return nil
+}
+
+// create makes the version, or finds it: a candidate is one attempt of a step, whose files never change.
+func (r *registrar) create(ctx context.Context, in *Opened, name string) (track.Version, error) {
+	m := in.Manifest
+	at := path.Join(m.Step, attempts, m.Attempt)
+	url := r.env.Store.URL(at)
+	mark, err := json.Marshal(map[string]string{"model": name})
+	if err != nil {
+		return track.Version{}, err
+	}
+	if _, err := r.env.Store.Put(ctx, path.Join(at, registeredName), strings.NewReader(string(mark)+"\n")); err != nil {
+		return track.Version{}, fmt.Errorf("mark %s as registered: %w", url, err)
+	}
+	end, _ := r.panel.End()
+	n := track.NewVersion{
+		Model: name, Key: hexSum([]byte(url))[:32], Source: url, RunID: m.RunID, Description: "made by salescast " + m.Step + " in " + r.env.Store.URL(""),
+		Tags: map[string]string{
+			tagBundle: url, tagOrigin: r.panel.Frequency.Day(end).String(), tagHorizon: fmt.Sprint(m.Options["horizon"]),
+			"salescast.workspace": r.env.Store.URL(""), "salescast.step": m.Step, "salescast.version": m.Binary,
+		},
+	}
+	if m.RunID != "" {
+		n.Source = "runs:/" + m.RunID + "/" + modelFolder
+	}
+	v, err := r.env.Registry.Create(ctx, n)
+	if errors.Is(err, fs.ErrNotExist) {
+		err = &Error{
+			Kind: KindInputMissing, Op: "register " + name, Err: err,
+			Hint: fmt.Sprintf(`the registry does not know the run of %s; bring it to MLflow with "salescast sync", or redo it with %q`, m.Step, "salescast "+commandOf(m.Step)+" --force"),
+		}
+	}
+	return v, err
+}
+
+// champion has what the champion forecast, or forecasts now, at the candidate's test origins: out of sample too, because nothing after
+// an origin was known to what is used there. Origins before its own that it was not tested on are left out.
+func (r *registrar) champion(ctx context.Context, v track.Version, candidate metric.Contender) (out metric.Contender, err error) {
+	out.Model = candidate.Model
+	if r.env.Open == nil || v.Tags[tagBundle] == "" {
+		return out, fmt.Errorf("version %s of %s has no tag %s", v.Version, v.Model, tagBundle)
+	}
+	store, err := r.env.Open(v.Tags[tagBundle])
+	if err != nil {
+		return out, err
+	}
+	f, err := store.ReadAt(ctx, "backtest.parquet")
+	if err != nil {
+		return out, err
+	}
+	defer f.Close()
+	past, err := columnar.ReadPredictions(ctx, f)
+	if err != nil {
+		return out, fmt.Errorf("read backtest.parquet at %s: %w", v.Tags[tagBundle], err)
+	}
+	past, err = pointsOf(metric.Contender{Predictions: past, Model: candidate.Model}, candidate.Model)
+	if err != nil {
+		return out, err
+	}
+	origin, err := calendar.ParseDay(v.Tags[tagOrigin])
+	if err != nil {
+		return out, fmt.Errorf("tag %s of version %s: %w", tagOrigin, v.Version, err)
+	}
+	horizon, err := strconv.Atoi(v.Tags[tagHorizon])
+	if err != nil {
+		return out, fmt.Errorf("tag %s of version %s: %w", tagHorizon, v.Version, err)
+	}
+	tested := distinctDays(past.Cutoff)
+	var later []calendar.Day
+	for _, o := range distinctDays(candidate.Predictions.Cutoff) {
+		if !slices.Contains(tested, o) && o >= origin {
+			later = append(later, o)
+		}
+	}
+	out.Predictions = past
+	if len(later) == 0 {
+		return out, nil
+	}
+	fresh, err := r.forecastFrom(ctx, folder{store}, candidate.Model, later, horizon)
+	if err != nil {
+		return out, err
+	}
+	// Series are known by their keys, and the champion may have been tested on fewer of them.
+	out.Predictions, err = backtest.Merge(onto(fresh, past), fresh)
+	return out, err
+}
+
+// onto returns the rows of p whose series q has too, with q's series.
+func onto(q, p *backtest.Predictions) *backtest.Predictions {
+	series := map[string]int32{}
+	for s, id := range seriesIDs(q) {
+		series[id] = int32(s)
+	}
+	ids := seriesIDs(p)
+	out := p.Filter(func(i int) bool { _, ok := series[ids[p.Series[i]]]; return ok })
+	out.Keys = q.Keys
+	for i := range out.Series {
+		out.Series[i] = series[ids[out.Series[i]]]
+	}
+	return out
+}
+
+// forecastFrom asks a model at rest for forecasts of the panel from origins that it has not seen beyond.
+func (r *registrar) forecastFrom(ctx context.Context, files bundle.Reader, name string, origins []calendar.Day, horizon int) (p *backtest.Predictions, err error) {
+	var m forecast.Model
+	if name == primaryModel {
+		m, err = bundle.Open(ctx, files, r.env.Learners.Open)
+	} else {
+		m, err = bundle.OpenMember(ctx, files, "", r.env.Learners.Open)
+	}
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, m.Close()) }()
+	var made []*forecast.Prediction
+	for _, o := range origins {
+		step, ok := r.panel.Frequency.Step(o)
+		if !ok {
+			continue
+		}
+		f, err := m.Forecast(ctx, forecast.Request{Panel: r.panel, Origin: step, Horizon: horizon})
+		if err != nil {
+			return nil, fmt.Errorf("forecast from %s: %w", o, err)
+		}
+		f.Levels, f.Quantiles = nil, nil
+		made = append(made, f)
+	}
+	return backtest.Collect(r.panel, name, made), nil
+}
+
+// stage moves the stages of MLflow as the aliases: champion is Production, a challenger that was refused Staging.
+func (r *registrar) stage(ctx context.Context, d Registration) error {
+	if !r.options.Stages {
+		return nil
+	}
+	st, ok := r.env.Registry.(Stager)
+	if !ok {
+		r.step.Warn("stages are of MLflow alone; the local registry has aliases")
+		return nil
+	}
+	if !d.Verdict.Better {
+		return st.SetStage(ctx, d.Model, d.Version, "Staging")
+	}
+	return st.SetStage(ctx, d.Model, d.Version, "Production")
+}
+
+// audit are the tags that say what was decided, when, by whom and why.
+func audit(d Registration, at time.Time, by string) map[string]string {
+	number := func(v metric.Value) string { return strconv.FormatFloat(float64(v), 'g', -1, 64) }
+	tags := map[string]string{
+		tagDecision: string(d.Outcome), tagPrevious: d.PreviousChampion, "salescast.decided_at": at.Format(time.RFC3339), "salescast.decided_by": by,
+		"salescast.against": d.Against, "salescast.reason": cut(d.Verdict.Reason, track.MaxTagValue), "salescast.metric": d.Verdict.Metric,
+		"salescast.candidate_" + d.Verdict.Metric: number(d.Verdict.Candidate), "salescast.reference_" + d.Verdict.Metric: number(d.Verdict.Reference),
+	}
+	if c := d.Verdict.Comparison; c != nil {
+		tags["salescast.wape_difference"] = number(c.Difference)
+		tags["salescast.wape_difference_interval"] = number(c.BySeries.Low) + " " + number(c.BySeries.High)
+	}
+	return tags
+}
+
+// Rollback makes a version champion: that of to, or the one that the champion replaced. It returns the champion before and the one now.
+func Rollback(ctx context.Context, reg track.Registry, model, to, by string, at time.Time) (from, now string, err error) {
+	champion, err := reg.ByAlias(ctx, model, championAlias)
+	if err != nil && (to == "" || !errors.Is(err, fs.ErrNotExist)) {
+		return "", "", &Error{Kind: KindOf(err), Op: "roll back", Err: err, Hint: `"salescast models list" shows what is registered; --to names a version`}
+	}
+	if from = champion.Version; to == "" {
+		to = champion.Tags[tagPrevious]
+	}
+	switch to {
+	case "":
+		return from, "", &Error{Kind: KindNothing, Op: "roll back " + model, Err: fmt.Errorf("version %s replaced no other", from), Hint: "name the version to go to with --to"}
+	case from:
+		return from, "", &Error{Kind: KindNothing, Op: "roll back " + model, Err: fmt.Errorf("version %s is the champion already", from)}
+	}
+	if _, err := reg.Version(ctx, model, to); err != nil {
+		return from, "", err
+	}
+	when := map[string]string{"salescast.rolled_back_at": at.UTC().Format(time.RFC3339), "salescast.rolled_back_by": by}
+	for version, way := range map[string]string{from: "salescast.rolled_back_to", to: "salescast.rolled_back_from"} {
+		if version == "" {
+			continue
+		}
+		tags := map[string]string{way: from}
+		if version == from {
+			tags[way] = to
+		}
+		for k, v := range when {
+			tags[k] = v
+		}
+		if err := reg.SetTags(ctx, model, version, tags); err != nil {
+			return from, "", err
+		}
+	}
+	return from, to, setAlias(ctx, reg, model, championAlias, to)
+}
