@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"math"
 	"slices"
 	"strconv"
@@ -11,6 +12,7 @@ import (
 	"github.com/goccy/go-yaml"
 	"github.com/goccy/go-yaml/ast"
 
+	"salescast/pkg/quality"
 	"salescast/pkg/track"
 	"salescast/tasks"
 )
@@ -20,6 +22,8 @@ type config struct {
 	Data     tasks.DataOptions
 	Validate struct {
 		MaxQuarantined float64
+		Expected       map[string][]string
+		Severity       map[string]string
 	}
 	Features struct {
 		Families []string
@@ -113,6 +117,11 @@ func settings() []setting {
 			},
 		},
 		{key: "validate.max_quarantined", doc: "the share of rows that may be set aside as bad before validation fails", at: func(c *config) any { return &c.Validate.MaxQuarantined }, def: "0.001", max: 1},
+		{key: "validate.expected", doc: "allowed values of key and static columns, such as {store: [north, south]}; others are set aside", at: func(c *config) any { return &c.Validate.Expected }, def: "{}"},
+		{
+			key: "validate.severity", doc: "what rules mean, by name, such as {negative: error}: info, warning or error, which fails validation",
+			at: func(c *config) any { return &c.Validate.Severity }, def: "{}", check: checkSeverity,
+		},
 		{key: "features.families", doc: "the families of features to use; empty for all", at: func(c *config) any { return &c.Features.Families }, def: "[]"},
 		{key: "forecast.horizon", doc: "how many steps ahead to forecast", at: func(c *config) any { return &c.Forecast.Horizon }, def: "28", min: 1, max: 730},
 		{
@@ -173,6 +182,19 @@ func settings() []setting {
 	}
 }
 
+func checkSeverity(c *config) error {
+	levels := []string{string(quality.Info), string(quality.Warning), string(quality.Error)}
+	for _, rule := range slices.Sorted(maps.Keys(c.Validate.Severity)) {
+		if !slices.Contains(quality.Rules(), rule) {
+			return fmt.Errorf("unknown rule %q%s", rule, didYouMean(rule, quality.Rules()))
+		}
+		if v := c.Validate.Severity[rule]; !slices.Contains(levels, v) {
+			return fmt.Errorf("%s: unknown severity %q%s; allowed are %s", rule, v, didYouMean(v, levels), strings.Join(levels, ", "))
+		}
+	}
+	return nil
+}
+
 func checkQuantiles(c *config) error {
 	q := c.Forecast.Quantiles
 	if len(q) == 0 {
@@ -218,7 +240,7 @@ func (s setting) decode(c *config, n ast.Node) error {
 	}
 	var err error
 	switch at := at.(type) {
-	case *[]string, *[]float64, *map[string]map[string]string:
+	case *[]string, *[]float64, *map[string]string, *map[string][]string, *map[string]map[string]string:
 		err = s.collect(at, n)
 	case *string:
 		*at, err = scalar(n)
@@ -237,13 +259,21 @@ func (s setting) decode(c *config, n ast.Node) error {
 func (s setting) collect(at any, n ast.Node) error {
 	switch at := at.(type) {
 	case *[]string:
-		*at = []string{}
-		for _, v := range n.(*ast.SequenceNode).Values {
-			e, err := scalar(v)
+		var err error
+		*at, err = words(n)
+		return err
+	case *map[string]string:
+		var err error
+		*at, err = pairs(n)
+		return err
+	case *map[string][]string:
+		*at = map[string][]string{}
+		for _, e := range entries(n) {
+			list, err := words(e.Value)
 			if err != nil {
 				return err
 			}
-			*at = append(*at, e)
+			(*at)[e.Key.GetToken().Value] = list
 		}
 	case *[]float64:
 		*at = []float64{}
@@ -251,18 +281,44 @@ func (s setting) collect(at any, n ast.Node) error {
 	case *map[string]map[string]string:
 		*at = map[string]map[string]string{}
 		for _, model := range entries(n) {
-			params := map[string]string{}
-			for _, p := range entries(model.Value) {
-				v, err := scalar(p.Value)
-				if err != nil {
-					return err
-				}
-				params[p.Key.GetToken().Value] = v
+			params, err := pairs(model.Value)
+			if err != nil {
+				return err
 			}
 			(*at)[model.Key.GetToken().Value] = params
 		}
 	}
 	return nil
+}
+
+// words are the elements of a list of single values.
+func words(n ast.Node) ([]string, error) {
+	list, ok := n.(*ast.SequenceNode)
+	if !ok {
+		return nil, errors.New("not a list")
+	}
+	out := []string{}
+	for _, v := range list.Values {
+		e, err := scalar(v)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, e)
+	}
+	return out, nil
+}
+
+// pairs is a mapping of single values.
+func pairs(n ast.Node) (map[string]string, error) {
+	out := map[string]string{}
+	for _, e := range entries(n) {
+		v, err := scalar(e.Value)
+		if err != nil {
+			return nil, err
+		}
+		out[e.Key.GetToken().Value] = v
+	}
+	return out, nil
 }
 
 // scalar is the text of a single value as it was written: the column 1 and the item 007 are strings.
@@ -293,7 +349,7 @@ func (s setting) shape(at any, n ast.Node) error {
 		ok = n.Type() == ast.BoolType
 	case *[]string, *[]float64:
 		ok = n.Type() == ast.SequenceType
-	case *map[string]map[string]string:
+	case *map[string]string, *map[string][]string, *map[string]map[string]string:
 		ok = n.Type() == ast.MappingType || n.Type() == ast.MappingValueType
 	}
 	if !ok {
@@ -314,6 +370,10 @@ func kindOf(at any) string {
 		return "a list such as [a, b]"
 	case *[]float64:
 		return "a list of numbers such as [0.1, 0.9]"
+	case *map[string]string:
+		return "a mapping such as {negative: error}"
+	case *map[string][]string:
+		return "a mapping of columns to lists such as {store: [north, south]}"
 	case *map[string]map[string]string:
 		return "a mapping of models to parameters"
 	}

@@ -13,7 +13,10 @@ func (c *config) validateOptions(force bool) tasks.ValidateOptions {
 	if data.Source == "" && len(data.Keys) == 0 {
 		data = tasks.GeneratedData() // nothing is said of data: it is the workspace's own
 	}
-	return tasks.ValidateOptions{Data: data, MaxQuarantined: c.Validate.MaxQuarantined, Horizon: c.Forecast.Horizon, Seed: c.Seed, Force: force}
+	return tasks.ValidateOptions{
+		Data: data, MaxQuarantined: c.Validate.MaxQuarantined, Expected: c.Validate.Expected, Severity: c.Validate.Severity,
+		Horizon: c.Forecast.Horizon, Seed: c.Seed, Force: force,
+	}
 }
 
 func (c *config) country() string {
