@@ -1,0 +1,148 @@
+"""A small server that speaks as "salescast serve" does, for tests that need no model."""
+
+from __future__ import annotations
+
+import datetime as dt
+import http.server
+import json
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+UI = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(UI))
+
+
+class FakeServer:
+    """Forecasts the mean of the history, with bands 10 % wide per level; fails as told."""
+
+    def __init__(self) -> None:
+        self.requests: list[tuple[str, str, Any, str]] = []
+        self.refusal: tuple[int, dict[str, str]] | None = None
+        self.models = [model("bakery/ensemble", 28), model("bakery/xgboost", 28), model("long/ensemble", 120, plan=())]
+        self.version = "1"
+        self.failures: list[dict[str, str]] = []
+        self.token = ""
+        self.port = 0
+        self._http: http.server.ThreadingHTTPServer | None = None
+
+    @property
+    def address(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def start(self) -> None:
+        fake = self
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                self._answer(None)
+
+            def do_POST(self) -> None:
+                self._answer(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+
+            def _answer(self, body: Any) -> None:
+                token = self.headers.get("Authorization", "")
+                fake.requests.append((self.command, self.path, body, token))
+                status, answer = fake.answer(self.path, body, token)
+                raw = json.dumps(answer).encode()
+                self.send_response(status)
+                self.send_header("Content-Length", str(len(raw)))
+                self.end_headers()
+                self.wfile.write(raw)
+
+            def log_message(self, *_: object) -> None:
+                pass
+
+        self._http = http.server.ThreadingHTTPServer(("127.0.0.1", self.port), Handler)
+        self.port = self._http.server_port
+        threading.Thread(target=self._http.serve_forever, daemon=True).start()
+
+    def stop(self) -> None:
+        if self._http:
+            self._http.shutdown()
+            self._http.server_close()
+            self._http = None
+
+    def answer(self, path: str, body: Any, token: str) -> tuple[int, Any]:
+        if self.token and token != "Bearer " + self.token:
+            return 401, {"error": {"code": "unauthorized", "message": "the token is missing or wrong"}}
+        if path == "/v1/models":
+            return 200, {"models": [m | {"version": self.version} for m in self.models], "failures": self.failures}
+        for m in self.models:
+            if path == "/v1/models/" + m["name"]:
+                figures = {"wape": 0.31, "rmsse": 0.7, "coverage_95": 0.96}
+                return 200, m | {"features": [], "metrics": {"models": [{"model": m["model"], "overall": figures}]}}
+        unknown = set(body or {}) - {"model", "history", "plan", "horizon", "quantiles", "drivers", "changes"}
+        if unknown:
+            return 400, {"error": {"code": "bad_request", "message": f"unknown field {unknown}"}}
+        if self.refusal:
+            return self.refusal[0], {"error": self.refusal[1]}
+        if path == "/v1/forecast":
+            return 200, self._forecast(body, 1.0)
+        if path == "/v1/whatif":
+            return 200, self._whatif(body)
+        return 404, {"error": {"code": "not_found", "message": "there is nothing at this path"}}
+
+    def _whatif(self, body: Any) -> Any:
+        base, changed = self._forecast(body, 1.0), self._forecast(body, 1.5)
+        differences = []
+        for one, two in zip(base["series"], changed["series"], strict=True):
+            delta = [y - x for x, y in zip(one["forecast"], two["forecast"], strict=True)]
+            bounds = {"lower": [d * 0.9 for d in delta], "upper": [d * 1.1 for d in delta]}
+            differences.append({"id": one["id"], "forecast": delta, "total": sum(delta), **bounds})
+        return {"base": base, "changed": changed, "difference": differences}
+
+    def _forecast(self, body: Any, factor: float) -> Any:
+        columns = body["history"]
+        m = next(m for m in self.models if m["name"] == body["model"])
+        sold: dict[tuple[str, ...], list[float]] = {}
+        for i, value in enumerate(columns["sales"]):
+            sold.setdefault(tuple(columns[k][i] for k in m["keys"]), []).append(value or 0.0)
+        end = max(dt.date.fromisoformat(d) for d in columns["date"])
+        horizon = body["horizon"]
+        series = []
+        for key, values in sold.items():
+            mean = factor * sum(values) / len(values)
+            one: dict[str, Any] = {
+                "id": dict(zip(m["keys"], key, strict=True)),
+                "origin": end.isoformat(),
+                "dates": [(end + dt.timedelta(days=h + 1)).isoformat() for h in range(horizon)],
+                "forecast": [mean + h / 3 for h in range(horizon)],
+                "quantiles": {str(q): [(mean + h / 3) * (1 + 0.4 * (q - 0.5)) for h in range(horizon)] for q in body["quantiles"]},
+            }
+            if body.get("drivers"):
+                one["drivers"] = {"base": [mean - 50] * horizon, "weekday": [50 + h / 3 for h in range(horizon)]}
+            series.append(one)
+        return {
+            "model": body["model"],
+            "horizon": horizon,
+            "series": series,
+            "warnings": ["the plan does not say promo: what is usual is assumed"],
+        }
+
+
+def model(name: str, horizon: int, keys: tuple[str, ...] = ("store", "item"), plan: tuple[str, ...] = ("promo", "price")) -> dict[str, Any]:
+    return {
+        "name": name,
+        "horizon": horizon,
+        "quantiles": [0.025, 0.1, 0.25, 0.5, 0.75, 0.9, 0.975],
+        "time": "date",
+        "target": "sales",
+        "keys": list(keys),
+        "known_future": list(plan),
+        "model": name.rsplit("/", 1)[-1],
+        "first": "2016-01-02",
+        "last": "2019-04-30",
+    }
+
+
+@pytest.fixture
+def server() -> Iterator[FakeServer]:
+    fake = FakeServer()
+    fake.start()
+    yield fake
+    fake.stop()

@@ -1,0 +1,197 @@
+from __future__ import annotations
+
+import csv
+import datetime as dt
+import io
+
+import pytest
+from conftest import UI, FakeServer, model
+from streamlit.testing.v1 import AppTest
+
+BASE = dt.date(2026, 1, 1)
+
+
+def sales(stores: list[str], days: int = 60, extra: str = "") -> bytes:
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(["store", "item", "date", "sales", "promo"])
+    for store in stores:
+        for i in range(days):
+            writer.writerow([store, "bread", BASE + dt.timedelta(days=i), 100 + i % 7, i % 2])
+    return (out.getvalue() + extra).encode()
+
+
+@pytest.fixture
+def app(server: FakeServer, monkeypatch: pytest.MonkeyPatch) -> AppTest:
+    monkeypatch.setenv("SALESCAST_SERVER", server.address)
+    monkeypatch.delenv("SALESCAST_SERVE_TOKEN", raising=False)
+    monkeypatch.syspath_prepend(str(UI))
+    return AppTest.from_file(str(UI / "app.py"), default_timeout=30).run()
+
+
+def click(app: AppTest, tab: str) -> AppTest:
+    return app.button(f"forecast_{tab}").click().run()
+
+
+def upload(app: AppTest, content: bytes, name: str = "sales.csv") -> AppTest:
+    return app.file_uploader("file").upload(name, content, "text/csv").run()
+
+
+def texts(app: AppTest) -> str:
+    parts = [*app.error, *app.warning, *app.success, *app.info, *app.caption, *app.markdown]
+    return "\n".join(str(p.value) for p in parts).replace("\\", "")
+
+
+def metric(app: AppTest, name: str) -> str:
+    return next(m.value for m in app.metric if m.label == name)
+
+
+def test_the_sidebar_is_what_the_server_says(app: AppTest) -> None:
+    assert not app.exception
+    assert "3 models" in app.sidebar.success[0].value
+    assert app.selectbox("model").options == ["ensemble · bakery", "xgboost · bakery", "ensemble · long"]
+    assert (app.slider("horizon_28").min, app.slider("horizon_28").max, app.slider("horizon_28").value) == (1, 28, 28)
+    app.selectbox("model").select("long/ensemble").run()
+    assert (app.slider("horizon_90").max, app.slider("horizon_90").value) == (90, 30)
+    app.slider("horizon_90").set_value(60).run()
+    app.selectbox("model").select("bakery/xgboost").run()
+    assert app.slider("horizon_28").value == 28
+    app.selectbox("model").select("long/ensemble").run()
+    assert app.slider("horizon_90").value == 60, "what was wished comes back with a model that allows it"
+
+
+def test_manual_and_sample_survive_every_click(app: AppTest, server: FakeServer) -> None:
+    click(app, "manual")
+    assert not app.exception
+    assert metric(app, "Forecast period") == "28 days"
+    assert server.requests[-1][2]["history"]["sales"] == [5000 + 100 * i for i in range(7)]
+    app.number_input("sample_days").set_value(100).run()
+    assert metric(app, "Forecast period") == "28 days"
+    click(app, "sample")
+    assert len(server.requests[-1][2]["history"]["sales"]) == 100
+    app.selectbox("model").select("bakery/xgboost").run()
+    assert metric(app, "Model used") == "xgboost"
+    assert app.number_input("sample_days").value == 100
+    assert app.text_input("manual_store").value == "store_001"
+    asked = len([r for r in server.requests if r[1] == "/v1/forecast"])
+    app.radio("level_95_80_50").set_value(80).run()
+    app.selectbox("model").select("bakery/ensemble").run()
+    app.selectbox("model").select("bakery/xgboost").run()
+    assert len([r for r in server.requests if r[1] == "/v1/forecast"]) == asked, "the same question is asked once"
+
+
+def test_an_upload_is_forecast_by_series(app: AppTest, server: FakeServer) -> None:
+    upload(app, sales(["a", "<script>alert(1)</script>", "=cmd"]))
+    assert "Loaded 180 records" in texts(app)
+    click(app, "upload")
+    assert not app.exception
+    assert len(app.selectbox("series_upload").options) == 3
+    app.selectbox("series_upload").select_index(1).run()
+    total = float(metric(app, "Total forecast").replace(",", ""))
+    mean = sum(100 + i % 7 for i in range(60)) / 60
+    assert total == pytest.approx(sum(mean + h / 3 for h in range(28)), abs=1)
+    assert app.file_uploader("file").value
+
+
+def test_other_column_names_are_mapped(app: AppTest) -> None:
+    upload(app, b"when,how many,shop\n" + b"".join(b"2026-01-%02d,5,s\n" % d for d in range(1, 31)))
+    assert "Missing required columns" in texts(app)
+    for role, column in (("date", "when"), ("sales", "how many")):
+        next(s for s in app.selectbox if s.label == role).select(column).run()
+    assert "Loaded 30 records" in texts(app)
+    click(app, "upload")
+    assert metric(app, "Daily average") == "9.5"
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (sales(["a"], extra="a,bread,yesterday,5,0\n"), "1 cell cannot be used"),
+        (b"", "is empty"),
+        (b",".join(b"c%d" % i for i in range(10_000)), "10,000 columns"),
+        (b"date,sales\n2026-01-01\n", "Row 2 has 1 columns"),
+    ],
+)
+def test_a_bad_file_is_told_and_a_good_one_follows(app: AppTest, content: bytes, message: str) -> None:
+    upload(app, content)
+    assert message in texts(app)
+    assert app.button("forecast_upload").disabled
+    upload(app, sales(["a"]))
+    assert message not in texts(app)
+    assert not app.button("forecast_upload").disabled
+
+
+def test_a_server_that_goes_is_said_and_its_return_needs_no_reload(app: AppTest, server: FakeServer) -> None:
+    click(app, "sample")
+    server.stop()
+    app.slider("horizon_28").set_value(7).run()
+    assert "does not answer" in texts(app)
+    assert not app.exception
+    server.start()
+    app.run()
+    assert "does not answer" not in texts(app)
+    assert metric(app, "Forecast period") == "7 days"
+
+
+def test_a_page_that_starts_before_its_server(server: FakeServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    server.stop()
+    monkeypatch.setenv("SALESCAST_SERVER", server.address)
+    monkeypatch.syspath_prepend(str(UI))
+    app = AppTest.from_file(str(UI / "app.py"), default_timeout=30).run()
+    assert "does not answer" in texts(app)
+    assert app.button("forecast_sample").disabled
+    server.start()
+    app.run()
+    assert not app.button("forecast_sample").disabled
+
+
+def test_a_refusal_is_a_sentence_with_its_cure(app: AppTest, server: FakeServer) -> None:
+    server.refusal = (422, {"code": "x", "message": "no ![x](http://a)", "hint": "send <b>it</b>"})
+    click(app, "sample")
+    assert "No ![x](http://a). Send <b>it</b>." in texts(app)
+    assert "![x](" not in app.error[0].value
+    server.refusal = None
+    app.run()
+    assert metric(app, "Forecast period") == "28 days"
+
+
+def test_a_new_version_answers_anew(app: AppTest, server: FakeServer) -> None:
+    click(app, "sample")
+    asked = len([r for r in server.requests if r[1] == "/v1/forecast"])
+    server.version = "2"
+    app.run()
+    assert len([r for r in server.requests if r[1] == "/v1/forecast"]) == asked + 1
+
+
+def test_models_are_compared(app: AppTest) -> None:
+    click(app, "sample")
+    app.toggle("compare").set_value(True).run()
+    assert not app.exception
+    table = app.dataframe[-1].value
+    assert list(table["model"])[1] == "xgboost · bakery"
+    assert list(table["WAPE"]) == [0.31] * 3
+
+
+def test_what_if_stands_side_by_side(app: AppTest, server: FakeServer) -> None:
+    click(app, "sample")
+    app.radio("whatif_promo").set_value("On").run()
+    app.checkbox("whatif_price_on").check().run()
+    assert not app.exception
+    changes = server.requests[-1][2]["changes"]
+    assert set(changes["promo"]) == {1}
+    assert set(changes["price"]) == {1}
+    assert len(changes["date"]) == 28
+    assert next(m for m in app.metric if m.label == "With the change").delta.startswith("+")
+    app.selectbox("model").select("long/ensemble").run()
+    assert "without promotions and prices" in texts(app)
+
+
+def test_a_model_without_keys_or_intervals_or_future(server: FakeServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    server.models = [model("one/ensemble", 1, keys=(), plan=()) | {"quantiles": []}]
+    monkeypatch.setenv("SALESCAST_SERVER", server.address)
+    monkeypatch.syspath_prepend(str(UI))
+    app = AppTest.from_file(str(UI / "app.py"), default_timeout=30).run()
+    click(app, "manual")
+    assert not app.exception
+    assert metric(app, "Forecast period") == "1 days"
+    assert "gives no intervals" in texts(app)

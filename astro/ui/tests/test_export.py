@@ -1,0 +1,42 @@
+from __future__ import annotations
+
+import csv
+import datetime as dt
+import io
+
+import pytest
+
+from client import Forecast, Series
+from export import file_name, forecast_csv, neutral
+
+DAYS = [dt.date(2026, 1, 1), dt.date(2026, 1, 2)]
+
+
+def forecast(*names: str) -> Forecast:
+    quantiles = {0.025: [0.1, 0.2], 0.975: [1 / 3, 2e10]}
+    return Forecast("m", "1", ("store",), [Series((n,), DAYS, [0.1 + 0.2, 5.0], quantiles) for n in names], [])
+
+
+def test_one_series_has_four_columns_and_whole_numbers() -> None:
+    rows = list(csv.reader(io.StringIO(forecast_csv(forecast("a"), 95).decode())))
+    assert rows[0] == ["date", "predicted_sales", "lower_bound", "upper_bound"]
+    assert rows[1] == ["2026-01-01", "0.30000000000000004", "0.1", repr(1 / 3)]
+    assert len(rows) == 3
+
+
+def test_several_series_are_named_and_formulas_are_text() -> None:
+    names = ["=cmd|' /C calc'!A0", "+1", "@SUM(A1)", "-2", "\t=1", "  =1", 'a,"b"\n=c', "plain"]
+    rows = list(csv.reader(io.StringIO(forecast_csv(forecast(*names), 80).decode())))
+    assert rows[0] == ["store", "date", "predicted_sales", "lower_bound", "upper_bound"]
+    assert [r[0] for r in rows[1::2]] == ["'" + n for n in names[:6]] + names[6:]
+    assert all(r[3] == "" for r in rows[1:]), "the model has no interval 80 % wide"
+
+
+@pytest.mark.parametrize("start", ["=", "+", "-", "@", "\t", "\r", "\n", " ="])
+def test_neutral(start: str) -> None:
+    assert neutral(start + "x") == "'" + start + "x"
+    assert neutral("x" + start) == "x" + start
+
+
+def test_file_name() -> None:
+    assert file_name(dt.datetime(2026, 1, 2, 3, 4, 5)) == "sales_forecast_20260102_030405.csv"
