@@ -44,6 +44,8 @@ type Env struct {
 type Learners interface {
 	// Learner returns an engine, "xgboost", "lightgbm" or "golearn", set up with parameters in the engine's own names.
 	Learner(engine string, params map[string]string) (regress.Learner, error)
+	// Release answers the version of the engine that Learner would use, "" for one that cannot be opened or is part of the binary.
+	Release(ctx context.Context, engine string) string
 	// Open loads a model from what its Format names.
 	Open(format string) (regress.Open, error)
 }

@@ -80,6 +80,9 @@ func Train(ctx context.Context, env Env, o TrainOptions) (*Result, error) {
 		Name: "train/" + o.Model, Options: o, Inputs: []string{"validate"}, Seed: o.Seed, Force: o.Force,
 		Salt: map[string]string{"member": bundle.MemberSchema, "plan": feature.PlanSchema, "mlmodel": bundle.MLmodelVersion()},
 	}
+	if engine := spec.Trees.Engine; engine != "" && env.Learners != nil {
+		step.Salt[engine] = env.Learners.Release(ctx, engine)
+	}
 	return runStep(ctx, env, step, func(ctx context.Context, s *Step) error {
 		t := trainer{env: env, step: s, options: o, spec: spec}
 		err := t.run(ctx)

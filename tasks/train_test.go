@@ -71,6 +71,49 @@ func trainAll(t *testing.T, env Env, models []string, want Status) {
 	}
 }
 
+// released is engines of another version.
+type released struct {
+	Learners
+	version string
+}
+
+func (r released) Release(context.Context, string) string { return r.version }
+
+// Another version of an engine trains anew; a member that has no engine does not.
+func TestTrainEngineVersion(t *testing.T) {
+	t.Parallel()
+	shape := forecasttest.Daily()
+	shape.Steps = 120
+	env := trainable(t, forecasttest.Panel(shape))
+	train := func(model, version string) Status {
+		env := env
+		if version != "" {
+			env.Learners = released{env.Learners, version}
+		}
+		r, err := Train(t.Context(), env, TrainOptions{Model: model, Horizon: trainHorizon, Backtest: BacktestOptions{Origins: 1}, Seed: 42, Params: fewTrees})
+		if err != nil {
+			t.Fatalf("train %s: %v", model, err)
+		}
+		return r.Status
+	}
+	for _, c := range []struct {
+		model, version string
+		want           Status
+	}{
+		{"lightgbm", "", Done},
+		{"lightgbm", "", Cached},
+		{"lightgbm", "4.7.0", Cached}, // the one that is pinned
+		{"lightgbm", "4.8.0", Done},
+		{"lightgbm", "4.8.0", Cached},
+		{"smoothing", "", Done},
+		{"smoothing", "4.8.0", Cached},
+	} {
+		if got := train(c.model, c.version); got != c.want {
+			t.Errorf("train %s with version %q: %s, want %s", c.model, c.version, got, c.want)
+		}
+	}
+}
+
 func opened(t *testing.T, env Env, step string) *Opened {
 	t.Helper()
 	o, err := OpenStep(t.Context(), env.Store, step)

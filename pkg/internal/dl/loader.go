@@ -85,6 +85,30 @@ func (l *Loader) Open(ctx context.Context, name string) (*Library, error) {
 	return nil, &MissingError{Library: name, Tried: tried, Hint: hint(name, errors.Join(tried...))}
 }
 
+// Release answers the version of the library that Open would open, without opening it; "" where only the library itself knows, or
+// there is none.
+func (l *Loader) Release(name string) string {
+	l.mu.Lock()
+	lib := l.opened[name]
+	l.mu.Unlock()
+	if lib != nil {
+		return lib.Version
+	}
+	dir := embeddedFiles()
+	if l.config.Dir != "" {
+		dir = os.DirFS(l.config.Dir)
+	}
+	if dir == nil {
+		return ""
+	}
+	m, err := readManifest(dir)
+	if err != nil {
+		return ""
+	}
+	e, _ := m.entry(name)
+	return e.Version
+}
+
 type place func(ctx context.Context, name string) (*Library, error)
 
 // places lists where to look, in order.

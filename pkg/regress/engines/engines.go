@@ -127,6 +127,19 @@ func (e *Engines) Status(ctx context.Context, engine string) (Status, error) {
 	return Status{Engine: engine, Version: version, Origin: lib.Origin, Path: lib.Path}, nil
 }
 
+// Release answers the version of the engine that Learner would use, "" for one that has no library or cannot be opened. Where the libraries have a manifest, as
+// embedded ones do, none is opened for it.
+func (e *Engines) Release(ctx context.Context, engine string) string {
+	if v := e.loader.Release(engine); v != "" {
+		return v
+	}
+	s, err := e.Status(ctx, engine)
+	if err != nil {
+		return ""
+	}
+	return s.Version
+}
+
 // Close ends the threads of the engines that were opened. Models must be closed before.
 func (e *Engines) Close() {
 	// An engine that was never opened shall not be from here on.

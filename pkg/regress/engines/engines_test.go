@@ -106,6 +106,22 @@ func TestStatus(t *testing.T) {
 	}
 }
 
+func TestRelease(t *testing.T) {
+	t.Parallel()
+	e := open(t, 1)
+	for engine, want := range map[string]string{"xgboost": "3.2.0", "lightgbm": "4.7.0", "golearn": ""} {
+		before := e.Release(t.Context(), engine)
+		if want != "" {
+			if _, err := e.Status(t.Context(), engine); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if after := e.Release(t.Context(), engine); before != want || after != want {
+			t.Errorf("release of %s is %q, and %q once it is open, want %q", engine, before, after, want)
+		}
+	}
+}
+
 func TestUnavailable(t *testing.T) {
 	t.Parallel()
 	e := engines.New(engines.Config{EngineDir: t.TempDir()})
