@@ -76,6 +76,11 @@ var assets embed.FS
 // plotly is the file of the chart library among the assets.
 const plotly = "assets/plotly-basic-4.1.1.min.js.gz"
 
+// PlotlyLicense is the licence of the chart library that pages carry.
+//
+//go:embed assets/LICENSE.plotly
+var PlotlyLicense string
+
 // maxPlotly bounds what the library unpacks to.
 const maxPlotly = 8 << 20
 
