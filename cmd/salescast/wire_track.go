@@ -235,3 +235,12 @@ func (a *app) startAirflowRun(ctx context.Context, env *tasks.Env) (end func(con
 
 // errNoServer is a sync without a place to go to.
 var errNoServer = errors.New("MLFLOW_TRACKING_URI is not set")
+
+// serverRegistry is the model registry of an MLflow server.
+func (a *app) serverRegistry(uri string) (track.Registry, error) {
+	server, err := a.openMLflow(uri, 0)
+	if err != nil {
+		return nil, err
+	}
+	return mlflow.NewRegistry(server), nil
+}

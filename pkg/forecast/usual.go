@@ -35,10 +35,6 @@ func UsualPlan(p *panel.Panel, origin calendar.Step, horizon int) (*panel.Panel,
 	if len(names) == 0 {
 		return p, nil
 	}
-	lag := 1
-	if p.Frequency.Unit == calendar.Daily {
-		lag = 7
-	}
 	q := *p
 	q.Offsets, q.Target, q.Observed = []int{0}, nil, nil
 	q.Covariates = slices.Clone(p.Covariates)
@@ -56,7 +52,7 @@ func UsualPlan(p *panel.Panel, origin calendar.Step, horizon int) (*panel.Panel,
 			for h := range added {
 				v := nan
 				if from.Role == panel.KnownFuture {
-					v = usual(from.Values[lo:hi], hi-lo+h, lag)
+					v = Usual(from.Values[lo:hi], hi-lo+h, p.Frequency)
 				}
 				to = append(to, v)
 			}
@@ -67,8 +63,13 @@ func UsualPlan(p *panel.Panel, origin calendar.Step, horizon int) (*panel.Panel,
 	return &q, names
 }
 
-// usual is the lower median of the last known values that lie a multiple of lag before index at, NaN without any.
-func usual(history []float32, at, lag int) float32 {
+// Usual is what is usual of a covariate's history at an index, for the frequency of the panel: the lower median of the last known
+// values a multiple of a week, or of a step of coarser data, before it; NaN without any.
+func Usual(history []float32, at int, f calendar.Frequency) float32 {
+	lag := 1
+	if f.Unit == calendar.Daily {
+		lag = 7
+	}
 	var last []float32
 	for i := at - lag; i >= 0 && len(last) < usualWindow; i -= lag {
 		if i < len(history) && history[i] == history[i] {

@@ -1,0 +1,67 @@
+package serve
+
+import (
+	_ "embed"
+	"encoding/json"
+	"fmt"
+	"strings"
+)
+
+//go:embed schemas.json
+var schemas []byte
+
+// describe writes the OpenAPI 3.1 description of the routes; schemas.json has the shapes of bodies and answers.
+func (s *Server) describe() ([]byte, error) {
+	var components map[string]json.RawMessage
+	if err := json.Unmarshal(schemas, &components); err != nil {
+		return nil, fmt.Errorf("read schemas: %w", err)
+	}
+	ref := func(name string) map[string]any {
+		return map[string]any{"application/json": map[string]any{"schema": map[string]string{"$ref": "#/components/schemas/" + name}}}
+	}
+	paths := map[string]map[string]any{}
+	for _, r := range s.sections {
+		path := strings.ReplaceAll(r.path, "...}", "}")
+		op := map[string]any{"summary": r.about, "operationId": strings.Trim(strings.NewReplacer("/", "_", "{", "", "}", "", ".", "_").Replace(strings.ToLower(r.method)+path), "_")}
+		ok := map[string]any{"description": "done"}
+		if r.gives != "" {
+			ok["content"] = ref(r.gives)
+		}
+		fault := "Problem"
+		if r.mlflow {
+			fault = "MLflowProblem"
+		}
+		op["responses"] = map[string]any{"200": ok, "default": map[string]any{"description": "an error", "content": ref(fault)}}
+		if r.takes != "" {
+			content := ref(r.takes)
+			if r.path == "/v1/forecast" || r.mlflow {
+				content["text/csv"] = map[string]any{"schema": map[string]string{"type": "string"}}
+			}
+			op["requestBody"] = map[string]any{"required": true, "content": content}
+		}
+		if strings.Contains(path, "{name}") {
+			op["parameters"] = []any{map[string]any{"name": "name", "in": "path", "required": true, "schema": map[string]string{"type": "string"}}}
+		}
+		if r.open {
+			op["security"] = []any{}
+		}
+		if paths[path] == nil {
+			paths[path] = map[string]any{}
+		}
+		paths[path][strings.ToLower(r.method)] = op
+	}
+	doc := map[string]any{
+		"openapi": "3.1.0",
+		"info":    map[string]string{"title": "salescast", "version": s.o.Version, "description": "Sales forecasts with calibrated intervals."},
+		"paths":   paths,
+		"components": map[string]any{
+			"schemas":         components,
+			"securitySchemes": map[string]any{"bearer": map[string]string{"type": "http", "scheme": "bearer"}},
+		},
+	}
+	if s.o.Token != "" {
+		doc["security"] = []any{map[string]any{"bearer": []string{}}}
+	}
+	b, err := json.MarshalIndent(doc, "", "  ")
+	return append(b, '\n'), err
+}

@@ -1,0 +1,611 @@
+package serve
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"math"
+	"net/http"
+	"slices"
+	"strings"
+
+	"salescast/pkg/calendar"
+	"salescast/pkg/forecast"
+	"salescast/pkg/panel"
+)
+
+// forecastRequest is the body of POST /v1/forecast.
+type forecastRequest struct {
+	Model string `json:"model"`
+	// Series are key values of known series that are forecast from the bundle's own history.
+	Series []map[string]any `json:"series"`
+	// History and Plan are rows: records, columns or CSV.
+	History json.RawMessage `json:"history"`
+	Plan    json.RawMessage `json:"plan"`
+	// Append puts the history after the bundle's own instead of in its place.
+	Append    bool      `json:"append"`
+	Horizon   *int      `json:"horizon"`
+	Quantiles []float64 `json:"quantiles"`
+	Drivers   bool      `json:"drivers"`
+}
+
+// question is a checked request: panels whose series have one origin each.
+type question struct {
+	view     *view
+	horizon  int
+	levels   []float64
+	drivers  bool
+	stored   []int // series that are asked without any change
+	parts    []part
+	warnings []string
+}
+
+// part are series with one origin, their rows and their plan.
+type part struct {
+	panel  *panel.Panel
+	origin calendar.Step
+}
+
+func (q *question) warn(format string, a ...any) {
+	if s := fmt.Sprintf(format, a...); !slices.Contains(q.warnings, s) && len(q.warnings) < 20 {
+		q.warnings = append(q.warnings, s)
+	}
+}
+
+// ask checks horizon and levels against the bundle.
+func newQuestion(v *view, horizon *int, levels []float64, drivers bool) (*question, error) {
+	m := v.bundle.Manifest
+	q := &question{view: v, horizon: m.Horizon, levels: levels, drivers: drivers}
+	if horizon != nil {
+		q.horizon = *horizon
+	}
+	if q.horizon < 1 || q.horizon > m.Horizon {
+		return nil, (&problem{Status: http.StatusUnprocessableEntity, Code: codeHorizon, Message: fmt.Sprintf("the model forecasts 1 to %d steps, not %d: it was trained and its intervals were measured for no more", m.Horizon, q.horizon)}).
+			hint("ask for at most %d, or train with --horizon %d", m.Horizon, max(q.horizon, 1))
+	}
+	if q.levels == nil {
+		q.levels = m.Levels
+	}
+	for i, l := range q.levels {
+		if i > 0 && l <= q.levels[i-1] {
+			return nil, bad("the quantile levels %v do not increase", q.levels)
+		}
+		if v.model.Calibrated() && !slices.Contains(m.Levels, l) || !(l > 0 && l < 1) {
+			return nil, (&problem{Status: http.StatusUnprocessableEntity, Code: codeQuantile, Message: fmt.Sprintf("quantile %v was not calibrated", l)}).hint("the levels are %v", m.Levels)
+		}
+	}
+	return q, nil
+}
+
+// resolve turns the request's rows into panels.
+func (q *question) resolve(ctx context.Context, r *forecastRequest, history *table, changes *changes, l limits) error {
+	named, err := q.named(r.Series)
+	if err != nil {
+		return err
+	}
+	if history != nil && history.rows > 0 {
+		if err := q.fromHistory(ctx, history, changes, r.Append, l); err != nil {
+			return err
+		}
+	} else if len(named) == 0 {
+		named = changes.series
+	}
+	if len(named) == 0 && len(q.parts) == 0 {
+		for s := range q.view.history.Series() {
+			named = append(named, s)
+		}
+	}
+	for _, s := range changes.series {
+		if !slices.Contains(named, s) && !q.has(s) {
+			named = append(named, s)
+		}
+	}
+	return q.fromStored(named, changes)
+}
+
+// has says whether a known series' history came with the request.
+func (q *question) has(s int) bool {
+	id := q.view.history.ID(s)
+	for _, p := range q.parts {
+		for i := range p.panel.Series() {
+			if slices.Equal(p.panel.ID(i), id) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// named looks series up by their key values.
+func (q *question) named(ids []map[string]any) ([]int, error) {
+	var out []int
+	keys := q.view.history.Keys
+	for _, m := range ids {
+		id := make([]string, len(keys))
+		for k := range keys {
+			v, ok := m[keys[k].Name]
+			if !ok {
+				return nil, bad("a series has no %q", keys[k].Name).hint("a series is named by %s", keyNames(keys))
+			}
+			cell, err := cellOf(v)
+			if err != nil {
+				return nil, bad("%q of a series: %v", keys[k].Name, err)
+			}
+			id[k] = cell
+		}
+		if len(m) > len(keys) {
+			return nil, bad("a series has other names than its keys").hint("a series is named by %s", keyNames(keys))
+		}
+		s, ok := q.view.index[joinID(id)]
+		if !ok {
+			return nil, &problem{http.StatusUnprocessableEntity, codeHistory, fmt.Sprintf("the series %q is not known to the model", clip(strings.Join(id, ", "))), "send its history: rows with " + keyNames(keys) + ", " + q.view.bundle.Manifest.Time + " and " + q.view.bundle.Manifest.Target}
+		}
+		if !slices.Contains(out, s) {
+			out = append(out, s)
+		}
+	}
+	return out, nil
+}
+
+func keyNames(keys []panel.Key) string {
+	out := make([]string, len(keys))
+	for k := range keys {
+		out[k] = keys[k].Name
+	}
+	return strings.Join(out, " and ")
+}
+
+// layout says where in a table the panel's columns are; -1 is nowhere.
+type layout struct {
+	time, target       int
+	keys, static, covs  []int
+}
+
+func (q *question) layout(t *table, what string) (layout, error) {
+	m, p := q.view.bundle.Manifest, q.view.history
+	l := layout{time: t.column(m.Time), target: t.column(m.Target)}
+	if l.time < 0 {
+		l.time = t.column("date")
+	}
+	if l.target < 0 {
+		l.target = t.column("sales")
+	}
+	used := []int{l.time, l.target}
+	find := func(name string) int {
+		c := t.column(name)
+		used = append(used, c)
+		return c
+	}
+	for _, k := range p.Keys {
+		c := find(k.Name)
+		if c < 0 {
+			return l, bad("%s rows have no column %q", what, k.Name).hint("every row needs %s and %s", keyNames(p.Keys), m.Time)
+		}
+		l.keys = append(l.keys, c)
+	}
+	for _, k := range p.Static {
+		l.static = append(l.static, find(k.Name))
+	}
+	for _, c := range p.Covariates {
+		l.covs = append(l.covs, find(c.Name))
+	}
+	if l.time < 0 {
+		return l, bad("%s rows have no column %q", what, m.Time)
+	}
+	for c, name := range t.columns {
+		if !slices.Contains(used, c) {
+			q.warn("column %q of the %s is not used", clip(name), what)
+		}
+	}
+	return l, nil
+}
+
+// day reads a date near the model's time: others are mistakes, and grids that reach them would be huge.
+func (q *question) day(t *table, l layout, row int, what string) (calendar.Day, error) {
+	text := strings.TrimSpace(t.cells[l.time][row])
+	if len(text) > 10 && (text[10] == 'T' || text[10] == ' ') && strings.Trim(text[11:], "0:.Z+") == "" {
+		text = text[:10] // midnight
+	}
+	d, err := calendar.ParseDay(text)
+	if err != nil {
+		return 0, bad("%s row %d, column %q: %q is no date", what, row+1, t.columns[l.time], clip(text)).hint("write dates as YYYY-MM-DD")
+	}
+	if y, _, _ := d.Date(); y < 1970 || y > 2200 {
+		return 0, bad("%s row %d, column %q: %s is not between 1970 and 2200", what, row+1, t.columns[l.time], text)
+	}
+	return d, nil
+}
+
+func (t *table) text(cols []int, row int, dst []string) {
+	for i, c := range cols {
+		dst[i] = ""
+		if c >= 0 {
+			dst[i] = t.cells[c][row]
+		}
+	}
+}
+
+func (t *table) number(c, row int, what string) (float32, error) {
+	if c < 0 {
+		return nan32, nil
+	}
+	v, err := number(t.cells[c][row])
+	if err != nil {
+		return v, bad("%s row %d, column %q: %v", what, row+1, t.columns[c], err)
+	}
+	return v, nil
+}
+
+var nan32 = float32(math.NaN())
+
+// changes are the rows of a request's plan.
+type changes struct {
+	values map[planKey][]float32
+	series []int           // known ones
+	ids    map[string]bool // of all
+}
+
+type planKey struct {
+	id string
+	at calendar.Step
+}
+
+// over lays the rows of other on those of ch, value by value.
+func (ch *changes) over(other *changes) *changes {
+	out := &changes{values: maps.Clone(ch.values), series: slices.Clone(ch.series), ids: maps.Clone(ch.ids)}
+	for k, v := range other.values {
+		row := slices.Clone(v)
+		for c, x := range ch.values[k] {
+			if row[c] != row[c] {
+				row[c] = x
+			}
+		}
+		out.values[k] = row
+	}
+	for _, s := range other.series {
+		if !slices.Contains(out.series, s) {
+			out.series = append(out.series, s)
+		}
+	}
+	return out
+}
+
+func (q *question) readPlan(t *table) (*changes, error) {
+	ch := &changes{values: map[planKey][]float32{}, ids: map[string]bool{}}
+	if t == nil || t.rows == 0 {
+		return ch, nil
+	}
+	at, err := q.layout(t, "plan")
+	if err != nil {
+		return nil, err
+	}
+	p := q.view.history
+	id := make([]string, len(p.Keys))
+	for row := range t.rows {
+		d, err := q.day(t, at, row, "plan")
+		if err != nil {
+			return nil, err
+		}
+		step, ok := p.Frequency.Step(d)
+		if !ok {
+			return nil, bad("plan row %d: no step of the frequency %s begins on %s", row+1, p.Frequency, d)
+		}
+		if v, err := t.number(at.target, row, "plan"); err != nil || v == v {
+			if err == nil {
+				err = bad("plan row %d has a sale", row+1).hint("rows with sales belong to the history")
+			}
+			return nil, err
+		}
+		t.text(at.keys, row, id)
+		key := planKey{joinID(id), step}
+		if _, twice := ch.values[key]; twice {
+			return nil, bad("plan row %d: the series has another row on %s", row+1, d)
+		}
+		values := make([]float32, len(at.covs))
+		for c, col := range at.covs {
+			if values[c], err = t.number(col, row, "plan"); err != nil {
+				return nil, err
+			}
+		}
+		ch.values[key] = values
+		if !ch.ids[key.id] {
+			ch.ids[key.id] = true
+			if s, ok := q.view.index[key.id]; ok {
+				ch.series = append(ch.series, s)
+			}
+		}
+	}
+	return ch, nil
+}
+
+// fromHistory builds the panel of the request's own rows.
+func (q *question) fromHistory(ctx context.Context, t *table, ch *changes, after bool, l limits) error {
+	p := q.view.history
+	at, err := q.layout(t, "history")
+	if err != nil {
+		return err
+	}
+	if at.target < 0 {
+		return bad("history rows have no column %q", q.view.bundle.Manifest.Target)
+	}
+	schema := panel.Schema{}
+	for _, k := range p.Keys {
+		schema.Keys = append(schema.Keys, k.Name)
+	}
+	for _, k := range p.Static {
+		schema.Static = append(schema.Static, k.Name)
+	}
+	for _, c := range p.Covariates {
+		schema.Covariates = append(schema.Covariates, panel.Attribute{Name: c.Name, Role: c.Role})
+	}
+	var fault *problem
+	b, err := panel.NewBuilder(schema, panel.BuilderOptions{Frequency: p.Frequency.String(), Missing: panel.Leave, Report: func(e panel.Event) {
+		if f := eventProblem(e, q); f != nil && fault == nil {
+			fault = f
+		}
+	}})
+	if err != nil {
+		return err
+	}
+	defer b.Close()
+	if err := q.addRows(b, t, at, ch, l); err != nil {
+		return err
+	}
+	built, err := b.Build(ctx)
+	if fault != nil {
+		return fault
+	}
+	if errors.Is(err, panel.ErrNoSales) {
+		return &problem{http.StatusUnprocessableEntity, codeHistory, "no row of the history has a sale", "send past sales, or name known series under series"}
+	}
+	if err != nil {
+		return err
+	}
+	end, _ := built.End()
+	if after {
+		if built, err = q.appendTo(built); err != nil {
+			return err
+		}
+	}
+	q.adopt(built)
+	full, err := q.plan(built, end, ch)
+	if err != nil {
+		return err
+	}
+	q.parts = append(q.parts, part{full, end})
+	return nil
+}
+
+func eventProblem(e panel.Event, q *question) *problem {
+	id := clip(strings.Join(e.ID, ", "))
+	switch e.Kind {
+	case panel.Duplicate:
+		return bad("history row %d: the series %q has another row on %s", e.Origin+1, id, e.Day)
+	case panel.OffGrid:
+		return bad("history row %d: no step of the frequency %s begins on %s", e.Origin+1, q.view.history.Frequency, e.Day)
+	case panel.NoSale:
+		return &problem{http.StatusUnprocessableEntity, codeHistory, fmt.Sprintf("the series %q has no sale", id), "send past sales of every series"}
+	case panel.StaticConflict:
+		return bad("history row %d: an attribute of the series %q differs from that of an earlier row", e.Origin+1, id)
+	case panel.BeforeFirstSale, panel.OtherFrequency:
+	}
+	return nil
+}
+
+// addRows gives the builder every row, and moves rows of the plan, those without a sale, to the builder too: it knows them by their place.
+func (q *question) addRows(b *panel.Builder, t *table, at layout, ch *changes, l limits) error {
+	keys, static := make([]string, len(at.keys)), make([]string, len(at.static))
+	covs := make([]float32, len(at.covs))
+	first, last := calendar.Day(math.MaxInt32), calendar.Day(math.MinInt32)
+	for row := range t.rows {
+		d, err := q.day(t, at, row, "history")
+		if err != nil {
+			return err
+		}
+		first, last = min(first, d), max(last, d)
+		y, err := t.number(at.target, row, "history")
+		if err != nil {
+			return err
+		}
+		for c, col := range at.covs {
+			if covs[c], err = t.number(col, row, "history"); err != nil {
+				return err
+			}
+		}
+		t.text(at.keys, row, keys)
+		t.text(at.static, row, static)
+		if s, ok := q.view.index[joinID(keys)]; ok {
+			for i, c := range at.static {
+				if c < 0 {
+					k := q.view.history.Static[i]
+					static[i] = k.Levels[k.Codes[s]]
+				}
+			}
+		}
+		if err := b.AddText(keys, static, d, y, covs); err != nil {
+			return err
+		}
+	}
+	if grid := int64(last-first+1) * int64(b.Series()); grid > 4*int64(l.rows)+100_000 {
+		return &problem{http.StatusRequestEntityTooLarge, codeTooLarge, fmt.Sprintf("%d series over %d days are too many at once", b.Series(), last-first+1), "send fewer series or years"}
+	}
+	for c, col := range at.covs {
+		if col < 0 && q.view.history.Covariates[c].Role == panel.KnownFuture {
+			q.warn("the history has no column %q: its past is unknown", q.view.history.Covariates[c].Name)
+		}
+	}
+	return nil
+}
+
+// appendTo puts the rows of built after the stored ones of the same series; on a day that both have, the new row stands.
+func (q *question) appendTo(built *panel.Panel) (*panel.Panel, error) {
+	p := q.view.history
+	out := &panel.Panel{Frequency: p.Frequency, Keys: built.Keys, Static: built.Static, Offsets: []int{0}}
+	for _, c := range built.Covariates {
+		out.Covariates = append(out.Covariates, panel.Covariate{Name: c.Name, Role: c.Role})
+	}
+	for s := range built.Series() {
+		start := built.Start[s]
+		lo, hi := built.Span(s)
+		if k, ok := q.view.index[joinID(built.ID(s))]; ok && p.Start[k] < start {
+			a, z := p.Span(k)
+			start = p.Start[k]
+			for at := start; at < built.Start[s]; at++ {
+				r := a + int(at-start)
+				sold := r < z && at <= q.view.end && p.Observed[r]
+				y := nan32
+				if sold {
+					y = p.Target[r]
+				}
+				out.Target, out.Observed = append(out.Target, y), append(out.Observed, sold)
+				for c := range out.Covariates {
+					v := nan32
+					if r < z {
+						v = p.Covariates[c].Values[r]
+					}
+					out.Covariates[c].Values = append(out.Covariates[c].Values, v)
+				}
+			}
+		}
+		out.Start = append(out.Start, start)
+		out.Target, out.Observed = append(out.Target, built.Target[lo:hi]...), append(out.Observed, built.Observed[lo:hi]...)
+		for c := range out.Covariates {
+			out.Covariates[c].Values = append(out.Covariates[c].Values, built.Covariates[c].Values[lo:hi]...)
+		}
+		out.Offsets = append(out.Offsets, len(out.Target))
+	}
+	return out, nil
+}
+
+// adopt recodes the keys of p so that their levels begin with those of the history.
+func (q *question) adopt(p *panel.Panel) {
+	recode := func(mine, known []panel.Key) {
+		for i := range mine {
+			levels := slices.Clip(known[i].Levels)
+			place := make([]int32, len(mine[i].Levels))
+			for j, l := range mine[i].Levels {
+				c, ok := slices.BinarySearch(known[i].Levels, l)
+				if !ok {
+					c = len(levels)
+					levels = append(levels, l)
+				}
+				place[j] = int32(c)
+			}
+			codes := make([]int32, len(mine[i].Codes))
+			for s, c := range mine[i].Codes {
+				codes[s] = place[c]
+			}
+			mine[i].Levels, mine[i].Codes = levels, codes
+		}
+	}
+	recode(p.Keys, q.view.history.Keys)
+	recode(p.Static, q.view.history.Static)
+}
+
+// fromStored takes known series from the bundle's history, changed by the request's plan.
+func (q *question) fromStored(series []int, ch *changes) error {
+	var changed []int
+	for _, s := range series {
+		if q.has(s) {
+			return bad("the series %q is asked for twice: with history, and without", clip(strings.Join(q.view.history.ID(s), ", ")))
+		}
+		if q.ahead() && !ch.ids[joinID(q.view.history.ID(s))] {
+			q.stored = append(q.stored, s)
+			if len(q.view.assumed) > 0 {
+				q.warnAssumed(q.view.assumed)
+			}
+			continue
+		}
+		changed = append(changed, s)
+	}
+	if len(changed) == 0 {
+		return nil
+	}
+	full, err := q.plan(pick(q.view.history, changed), q.view.end, ch)
+	if err != nil {
+		return err
+	}
+	if len(q.view.assumed) > 0 && len(ch.ids) == 0 {
+		q.warnAssumed(q.view.assumed)
+	}
+	q.parts = append(q.parts, part{full, q.view.end})
+	return nil
+}
+
+// ahead says whether the answer for series without changes is there already.
+func (q *question) ahead() bool {
+	f := q.view.ahead
+	return f != nil && !q.drivers && !slices.ContainsFunc(q.levels, func(l float64) bool { return !slices.Contains(f.Levels, l) })
+}
+
+func (q *question) warnAssumed(columns []string) {
+	q.warn("the plan does not say %s: what is usual is assumed; send plan rows for a better forecast", strings.Join(columns, ", "))
+}
+
+// plan returns p with the steps up to origin and the plan after it: what the request says, else what the row of p says, else what the
+// bundle's plan says, else, where the request has no plan for the series at all, what is usual.
+func (q *question) plan(p *panel.Panel, origin calendar.Step, ch *changes) (*panel.Panel, error) {
+	out := &panel.Panel{Frequency: p.Frequency, Keys: p.Keys, Static: p.Static, Start: p.Start, Offsets: []int{0}}
+	n := p.Rows() + p.Series()*q.horizon
+	out.Target, out.Observed = make([]float32, 0, n), make([]bool, 0, n)
+	for _, c := range p.Covariates {
+		out.Covariates = append(out.Covariates, panel.Covariate{Name: c.Name, Role: c.Role, Values: make([]float32, 0, n)})
+	}
+	h := q.view.history
+	var assumed []string
+	for s := range p.Series() {
+		if p.Start[s] > origin {
+			return nil, bad("the series %q begins after the others end", clip(strings.Join(p.ID(s), ", ")))
+		}
+		lo, hi := p.Span(s)
+		past := min(hi-lo, int(origin-p.Start[s])+1)
+		missing := int(origin-p.Start[s]) + 1 - past
+		key := planKey{id: joinID(p.ID(s))}
+		known, isKnown := q.view.index[key.id]
+		out.Target, out.Observed = append(out.Target, p.Target[lo:lo+past]...), append(out.Observed, p.Observed[lo:lo+past]...)
+		for range missing + q.horizon {
+			out.Target, out.Observed = append(out.Target, nan32), append(out.Observed, false)
+		}
+		said := ch.ids[key.id] || hi-lo > past && !isKnown
+		for c := range p.Covariates {
+			values := &out.Covariates[c].Values
+			from := p.Covariates[c].Values[lo:hi]
+			begin := len(*values)
+			*values = append(*values, from[:past]...)
+			for range missing {
+				*values = append(*values, nan32)
+			}
+			for k := 1; k <= q.horizon; k++ {
+				v := nan32
+				if p.Covariates[c].Role == panel.KnownFuture {
+					key.at = origin + calendar.Step(k)
+					if row, ok := ch.values[key]; ok {
+						v = row[c]
+					}
+					if i := past + missing + k - 1; v != v && i < len(from) {
+						v = from[i]
+					}
+					if v != v && isKnown {
+						if r, ok := h.Row(known, key.at); ok {
+							v = h.Covariates[c].Values[r]
+						}
+					}
+					if v != v && !said {
+						v = forecast.Usual((*values)[begin:begin+past+missing], past+missing+k-1, p.Frequency)
+						if !slices.Contains(assumed, p.Covariates[c].Name) {
+							assumed = append(assumed, p.Covariates[c].Name)
+						}
+					}
+				}
+				*values = append(*values, v)
+			}
+		}
+		out.Offsets = append(out.Offsets, len(out.Target))
+	}
+	if len(assumed) > 0 {
+		q.warnAssumed(assumed)
+	}
+	return out, nil
+}

@@ -1,0 +1,379 @@
+package serve
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+
+	"salescast/pkg/calendar"
+	"salescast/pkg/forecast/member"
+	"salescast/pkg/panel"
+)
+
+// route is one method of one path, with what /openapi.json says of it.
+type route struct {
+	method, path string
+	// about is one line for people; takes and gives name schemas, "" for none.
+	about, takes, gives string
+	// work is limited in time and number; open needs no token; quiet is not worth a line of log; mlflow clients know other errors.
+	work, open, quiet, mlflow bool
+	do                        handlerFunc
+}
+
+func (s *Server) routes() []route {
+	return []route{
+		{method: "GET", path: "/ping", about: "Says that the server is there.", open: true, quiet: true, do: s.ping},
+		{method: "GET", path: "/health", about: "Says that the server has a model, and which.", gives: "Health", open: true, quiet: true, do: s.health},
+		{method: "GET", path: "/version", about: "Says the version of the server.", quiet: true, do: s.version},
+		{method: "GET", path: "/metrics", about: "Figures for Prometheus.", quiet: true, do: s.prometheus},
+		{method: "GET", path: "/openapi.json", about: "This description.", quiet: true, do: s.openapi},
+		{method: "GET", path: "/v1/models", about: "Lists the models, and what could not be loaded.", gives: "Models", do: s.listModels},
+		{method: "POST", path: "/v1/models/reload", about: "Looks for newer models now.", gives: "Models", do: s.reload},
+		{method: "GET", path: "/v1/models/{name...}", about: "Tells of one model: figures, span of its data, features.", gives: "Model", do: s.showModel},
+		{method: "POST", path: "/v1/forecast", about: "Forecasts known or new series.", takes: "ForecastRequest", gives: "Forecast", work: true, do: s.forecast},
+		{method: "POST", path: "/v1/whatif", about: "Forecasts twice, as planned and with changes, and tells the difference.", takes: "WhatIfRequest", gives: "WhatIf", work: true, do: s.whatIf},
+		{method: "POST", path: "/invocations", about: "MLflow's scoring protocol.", takes: "Invocations", gives: "Predictions", work: true, mlflow: true, do: s.invocations},
+		{method: "POST", path: "/predict", about: "Forecasts one day of one known series.", takes: "PredictRequest", gives: "Predict", work: true, do: s.predict},
+		{method: "POST", path: "/predict/batch", about: "Forecasts several days of known series.", takes: "PredictBatchRequest", gives: "PredictBatch", work: true, do: s.predictBatch},
+	}
+}
+
+func (s *Server) ping(w http.ResponseWriter, _ *http.Request) error {
+	write(w, http.StatusOK, "application/json", []byte("\n"))
+	return nil
+}
+
+func (s *Server) health(w http.ResponseWriter, _ *http.Request) error {
+	s.models.mu.RLock()
+	defer s.models.mu.RUnlock()
+	out := map[string]any{"status": "ok", "models_loaded": len(s.models.slots)}
+	if l := s.models.slots[0].loaded; l != nil {
+		out["model_version"] = l.version
+	}
+	writeJSON(w, http.StatusOK, out)
+	return nil
+}
+
+func (s *Server) version(w http.ResponseWriter, _ *http.Request) error {
+	write(w, http.StatusOK, "application/json", []byte(s.o.Version))
+	return nil
+}
+
+func (s *Server) prometheus(w http.ResponseWriter, r *http.Request) error {
+	s.metrics.handler.ServeHTTP(w, r)
+	return nil
+}
+
+func (s *Server) openapi(w http.ResponseWriter, _ *http.Request) error {
+	write(w, http.StatusOK, "application/json", s.openAPI)
+	return nil
+}
+
+// modelInfo is what a list says of a model.
+type modelInfo struct {
+	Name    string `json:"name"`
+	Source  string `json:"source"`
+	Model   string `json:"model"`
+	Version string `json:"version"`
+	// Default is the model of requests that name none.
+	Default   bool               `json:"default"`
+	Aliases   []string           `json:"aliases,omitempty"`
+	Created   time.Time          `json:"created"`
+	Loaded    time.Time          `json:"loaded"`
+	Horizon   int                `json:"horizon"`
+	Frequency calendar.Frequency `json:"frequency"`
+	Quantiles []float64          `json:"quantiles"`
+	Series    int                `json:"series"`
+	First     calendar.Day       `json:"first"`
+	Last      calendar.Day       `json:"last"`
+	Keys      []string           `json:"keys"`
+	Time      string             `json:"time"`
+	Target    string             `json:"target"`
+	Known     []string           `json:"known_future"`
+	PastOnly  []string           `json:"past_only"`
+	Weight    *float64           `json:"weight,omitempty"`
+	Kind      string             `json:"kind"`
+	Failure   string             `json:"failure,omitempty"`
+}
+
+func info(s *slot, v *view, isDefault bool) modelInfo {
+	m, p := v.bundle.Manifest, v.history
+	out := modelInfo{
+		Name: s.address.name + "/" + v.name, Source: s.address.name, Model: v.name, Version: s.loaded.version, Default: isDefault, Aliases: s.loaded.aliases,
+		Created: s.loaded.created, Loaded: s.loaded.at, Horizon: m.Horizon, Frequency: m.Frequency, Quantiles: m.Levels, Series: p.Series(),
+		Time: m.Time, Target: m.Target, Keys: []string{}, Known: []string{}, PastOnly: []string{}, Kind: "ensemble", Failure: s.failure, Last: p.Frequency.Day(v.end),
+	}
+	for _, k := range p.Keys {
+		out.Keys = append(out.Keys, k.Name)
+	}
+	for _, c := range p.Covariates {
+		if c.Role == panel.KnownFuture {
+			out.Known = append(out.Known, c.Name)
+		} else {
+			out.PastOnly = append(out.PastOnly, c.Name)
+		}
+	}
+	first := v.end
+	for _, at := range p.Start {
+		first = min(first, at)
+	}
+	out.First = p.Frequency.Day(first)
+	if v.member >= 0 {
+		one := v.bundle.Members()[v.member]
+		out.Weight, out.Kind = &one.Weight.Weight, string(one.Model.(*member.Model).Kind)
+	}
+	return out
+}
+
+func (s *Server) modelList() map[string]any {
+	s.models.mu.RLock()
+	defer s.models.mu.RUnlock()
+	list := []modelInfo{}
+	failures := []map[string]string{}
+	for i, slot := range s.models.slots {
+		if slot.failure != "" {
+			// What failed may name places and hosts: the log has it whole.
+			failures = append(failures, map[string]string{"source": slot.address.name, "at": slot.failed.UTC().Format(time.RFC3339), "message": slot.failure})
+		}
+		if slot.loaded == nil {
+			continue
+		}
+		for k, v := range slot.loaded.views {
+			list = append(list, info(slot, v, i == 0 && k == 0))
+		}
+	}
+	return map[string]any{"models": list, "failures": failures}
+}
+
+func (s *Server) listModels(w http.ResponseWriter, _ *http.Request) error {
+	writeJSON(w, http.StatusOK, s.modelList())
+	return nil
+}
+
+func (s *Server) reload(w http.ResponseWriter, r *http.Request) error {
+	ctx := context.WithoutCancel(r.Context()) // whoever asked may leave: the others want the newest all the same
+	if err := s.models.refresh(ctx, true); err != nil {
+		return &problem{http.StatusBadGateway, codeReload, err.Error(), "what was loaded before is served on; GET /v1/models says what"}
+	}
+	return s.listModels(w, r)
+}
+
+type featureInfo struct {
+	Name  string `json:"name"`
+	Group string `json:"group"`
+	About string `json:"about"`
+}
+
+func (s *Server) showModel(w http.ResponseWriter, r *http.Request) error {
+	v, release, err := s.models.acquire(r.PathValue("name"))
+	if err != nil {
+		return err
+	}
+	defer release()
+	s.models.mu.RLock()
+	defer s.models.mu.RUnlock()
+	for i, slot := range s.models.slots {
+		if slot.loaded == nil || slot.loaded.opened != v.opened {
+			continue
+		}
+		features := []featureInfo{}
+		seen := map[string]bool{}
+		for k, m := range v.bundle.Members() {
+			if v.member >= 0 && v.member != k || v.served[k] == nil {
+				continue
+			}
+			for _, c := range m.Model.(*member.Model).Trees.Plan().Columns() {
+				if !seen[c.Name] {
+					seen[c.Name] = true
+					features = append(features, featureInfo{c.Name, c.Group, c.About})
+				}
+			}
+		}
+		out := struct {
+			modelInfo
+			Features []featureInfo   `json:"features"`
+			Members  any             `json:"members,omitempty"`
+			Metrics  json.RawMessage `json:"metrics,omitempty"`
+		}{modelInfo: info(slot, v, i == 0 && v.member < 0), Features: features, Metrics: slot.loaded.metrics}
+		if v.member < 0 {
+			out.Members = v.bundle.Manifest.Members
+		}
+		writeJSON(w, http.StatusOK, out)
+		return nil
+	}
+	return &problem{http.StatusNotFound, codeUnknownModel, "the model was replaced just now", "ask again"}
+}
+
+// decode reads a JSON body strictly into v.
+func decode(r *http.Request, v any) error {
+	kind, _, err := mediaType(r)
+	if err != nil {
+		return err
+	}
+	if kind != "application/json" {
+		return &problem{http.StatusUnsupportedMediaType, codeMediaType, "the content type is " + clip(kind), "send application/json; with curl: --json"}
+	}
+	b, err := io.ReadAll(r.Body)
+	if err != nil {
+		return bodyProblem(err)
+	}
+	return unmarshal(b, v)
+}
+
+func unmarshal(b []byte, v any) error {
+	d := decoder(b)
+	d.DisallowUnknownFields()
+	if err := d.Decode(v); err != nil {
+		return bad("the body is not what this route reads: %s", strings.TrimPrefix(err.Error(), "json: ")).hint("GET /openapi.json describes it")
+	}
+	if _, err := d.Token(); !errors.Is(err, io.EOF) {
+		return bad("something follows the JSON object")
+	}
+	return nil
+}
+
+func bodyProblem(err error) error {
+	if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
+		return err
+	}
+	return bad("the body could not be read to its end")
+}
+
+func (s *Server) limits() limits { return limits{rows: s.o.MaxRows, columns: maxColumns} }
+
+// readForecast reads the body as JSON, or as CSV with the rest in the query.
+func readForecast(r *http.Request) (*forecastRequest, error) {
+	q := &forecastRequest{}
+	kind, _, err := mediaType(r)
+	if err != nil {
+		return nil, err
+	}
+	if kind != "text/csv" {
+		return q, decode(r, q)
+	}
+	b, err := io.ReadAll(r.Body)
+	if err != nil {
+		return nil, bodyProblem(err)
+	}
+	if q.History, err = json.Marshal(string(b)); err != nil {
+		return nil, err
+	}
+	return q, q.fromQuery(r.URL.Query())
+}
+
+func (q *forecastRequest) fromQuery(v url.Values) error {
+	for name, values := range v {
+		value := values[0]
+		var err error
+		switch name {
+		case "model":
+			q.Model = value
+		case "horizon":
+			var n int
+			n, err = strconv.Atoi(value)
+			q.Horizon = &n
+		case "quantiles":
+			for f := range strings.SplitSeq(value, ",") {
+				var l float64
+				if l, err = strconv.ParseFloat(f, 64); err != nil {
+					break
+				}
+				q.Quantiles = append(q.Quantiles, l)
+			}
+		case "drivers":
+			q.Drivers, err = strconv.ParseBool(value)
+		case "append":
+			q.Append, err = strconv.ParseBool(value)
+		default:
+			return bad("unknown parameter %q", clip(name)).hint("they are model, horizon, quantiles, drivers, append")
+		}
+		if err != nil {
+			return bad("parameter %s cannot be read: %q", name, clip(value))
+		}
+	}
+	return nil
+}
+
+// question checks a request against the model that it names; release must be called when the answer was written.
+func (s *Server) question(ctx context.Context, r *forecastRequest, changed json.RawMessage) (base, other *question, release func(), err error) {
+	history, err := parseTable(r.History, s.limits())
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	plan, err := parseTable(r.Plan, s.limits())
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	changes, err := parseTable(changed, s.limits())
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	v, release, err := s.models.acquire(r.Model)
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	defer func() {
+		if err != nil {
+			release()
+		}
+	}()
+	if base, err = newQuestion(v, r.Horizon, r.Quantiles, r.Drivers); err != nil {
+		return nil, nil, nil, err
+	}
+	planned, err := base.readPlan(plan)
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	if changed == nil {
+		return base, nil, release, base.resolve(ctx, r, history, planned, s.limits())
+	}
+	if other, err = newQuestion(v, r.Horizon, r.Quantiles, r.Drivers); err != nil {
+		return nil, nil, nil, err
+	}
+	extra, err := other.readPlan(changes)
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	if len(extra.values) == 0 {
+		return nil, nil, nil, bad("there are no changes").hint("send changes: plan rows with other promotions or prices")
+	}
+	if len(planned.series) == 0 {
+		planned.series = extra.series
+	}
+	if err = base.resolve(ctx, r, history, planned, s.limits()); err != nil {
+		return nil, nil, nil, err
+	}
+	return base, other, release, other.resolve(ctx, r, history, planned.over(extra), s.limits())
+}
+
+func (s *Server) forecast(w http.ResponseWriter, r *http.Request) error {
+	req, err := readForecast(r)
+	if err != nil {
+		return err
+	}
+	q, _, release, err := s.question(r.Context(), req, nil)
+	if err != nil {
+		return err
+	}
+	defer release()
+	a, err := q.answer(r.Context())
+	if err != nil {
+		return err
+	}
+	s.writeAnswer(w, a)
+	return nil
+}
+
+// writeAnswer writes through a buffer that is used again.
+func (s *Server) writeAnswer(w http.ResponseWriter, a *answer) {
+	buf := s.buffers.Get().(*[]byte)
+	defer s.buffers.Put(buf)
+	*buf = append(a.append((*buf)[:0]), '\n')
+	write(w, http.StatusOK, "application/json", *buf)
+}

@@ -1,0 +1,194 @@
+package serve
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"path"
+	"strings"
+
+	"salescast/pkg/artifact"
+	"salescast/pkg/track"
+)
+
+// ensembleName is the folder of the bundle in a workspace, and the name of the model that combines the others.
+const ensembleName = "ensemble"
+
+// registryScheme begins the address of a registered model.
+const registryScheme = "models:/"
+
+// address is where a model comes from: a folder, or a version in the registry.
+type address struct {
+	name string
+	// folder is the address of a workspace or of a bundle's folder; empty for a registered model.
+	folder                string
+	model, alias, version string
+}
+
+// parseAddress reads [NAME=]FOLDER, [NAME=]s3://..., models:/MODEL@ALIAS or models:/MODEL/VERSION.
+func parseAddress(s string) (address, error) {
+	name, rest, ok := strings.Cut(s, "=")
+	if !ok || strings.ContainsAny(name, "/:@") {
+		name, rest = "", s
+	}
+	a := address{name: name}
+	if ref, ok := strings.CutPrefix(rest, registryScheme); ok {
+		ref = strings.TrimLeft(ref, "/")
+		switch model, alias, ok := strings.Cut(ref, "@"); {
+		case ok:
+			a.model, a.alias = model, alias
+		default:
+			a.model, a.version, _ = strings.Cut(ref, "/")
+		}
+		if a.model == "" || a.alias == "" && a.version == "" {
+			return a, fmt.Errorf("model %q: write models:/NAME@ALIAS or models:/NAME/VERSION", s)
+		}
+		if a.name == "" {
+			a.name = a.model
+		}
+		return a, nil
+	}
+	at, err := artifact.ParseLocation(rest)
+	if err != nil {
+		return a, fmt.Errorf("model %q: %w", s, err)
+	}
+	a.folder = rest
+	if a.name == "" {
+		p := strings.TrimSuffix(at.Path, "/")
+		if path.Base(p) == ensembleName && path.Dir(p) != "." {
+			p = path.Dir(p)
+		}
+		if a.name = path.Base(p); a.name == "." || a.name == "/" || a.name == "" {
+			a.name = "default"
+		}
+	}
+	return a, nil
+}
+
+// found is a bundle's folder as it is now.
+type found struct {
+	*folder
+	// version is what people call it; state changes whenever there is something new to load.
+	version, state string
+	aliases        []string
+}
+
+// find looks an address up without reading the bundle.
+func (o *Options) find(ctx context.Context, a address) (*found, error) {
+	out := &found{}
+	at := a.folder
+	if a.model != "" {
+		if o.Registry == nil {
+			return nil, errors.New("there is no model registry; give the folder of a workspace")
+		}
+		var v track.Version
+		var err error
+		if a.alias != "" {
+			v, err = o.Registry.ByAlias(ctx, a.model, a.alias)
+		} else {
+			v, err = o.Registry.Version(ctx, a.model, a.version)
+		}
+		if err != nil {
+			return nil, fmt.Errorf("look up %s: %w", a.model, err)
+		}
+		at, out.version, out.aliases = v.Source, v.Version, v.Aliases
+		out.state = v.Version + " " + v.Source + " "
+	}
+	store, err := o.OpenStore(at)
+	if err != nil {
+		return nil, err
+	}
+	f, etag, err := openFolder(ctx, store)
+	if err != nil {
+		return nil, fmt.Errorf("open the bundle at %s: %w", at, err)
+	}
+	out.folder = f
+	out.state += etag
+	if out.version == "" {
+		out.version = f.manifest.Attempt
+	}
+	return out, nil
+}
+
+// folder is a bundle's folder in a store, with the manifest of the step that wrote it. It is a [bundle.Reader].
+type folder struct {
+	store    artifact.Store
+	prefix   string // of the step's folder; "" where the store's root is that folder
+	manifest artifact.Manifest
+}
+
+// openFolder reads the manifest of a workspace's ensemble, or of the folder itself.
+func openFolder(ctx context.Context, store artifact.Store) (*folder, string, error) {
+	for _, prefix := range []string{ensembleName, ""} {
+		r, info, err := store.Get(ctx, path.Join(prefix, artifact.ManifestName))
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			return nil, "", err
+		}
+		m, err := artifact.ReadManifest(r)
+		if cerr := r.Close(); err == nil {
+			err = cerr
+		}
+		if err != nil {
+			return nil, "", err
+		}
+		return &folder{store: store, prefix: prefix, manifest: m}, info.ETag + " " + m.Attempt, nil
+	}
+	return nil, "", fmt.Errorf("there is no finished ensemble: %w", fs.ErrNotExist)
+}
+
+// ReadFile reads a file of the bundle and compares it with the manifest.
+func (f *folder) ReadFile(ctx context.Context, name string, limit int64) ([]byte, error) {
+	for _, file := range f.manifest.Files {
+		if file.Name != name {
+			continue
+		}
+		if file.Size > limit {
+			return nil, fmt.Errorf("read %s: it has %d bytes, at most %d are expected", name, file.Size, limit)
+		}
+		b, err := f.read(ctx, path.Join(f.prefix, file.Object), file.Size)
+		if err != nil {
+			return nil, fmt.Errorf("read %s: %w", name, err)
+		}
+		if sum := sha256.Sum256(b); hex.EncodeToString(sum[:]) != file.SHA256 {
+			return nil, fmt.Errorf("read %s: its SHA-256 is not that of the manifest", name)
+		}
+		return b, nil
+	}
+	return nil, fmt.Errorf("read %s: the folder has no such file: %w", name, fs.ErrNotExist)
+}
+
+func (f *folder) read(ctx context.Context, name string, limit int64) ([]byte, error) {
+	r, _, err := f.store.Get(ctx, name)
+	if err != nil {
+		return nil, err
+	}
+	defer r.Close()
+	b, err := io.ReadAll(io.LimitReader(r, limit+1))
+	if err == nil && int64(len(b)) > limit {
+		err = fmt.Errorf("it is larger than %d bytes", limit)
+	}
+	return b, err
+}
+
+// maxMetrics bounds what is shown of an evaluation.
+const maxMetrics = 4 << 20
+
+// metrics returns the file evaluate/metrics.json of the workspace, nil where there is none.
+func (f *folder) metrics(ctx context.Context) json.RawMessage {
+	if f.prefix == "" {
+		return nil
+	}
+	b, err := f.read(ctx, "evaluate/metrics.json", maxMetrics)
+	if err != nil || !json.Valid(b) {
+		return nil
+	}
+	return b
+}
