@@ -21,7 +21,7 @@ import (
 )
 
 // tokenEnv is the variable that holds the server's token.
-const tokenEnv = "SALESCAST_SERVE_TOKEN" //nolint:gosec // the name of a variable, not a secret
+const tokenEnv = "SALESCAST_SERVE_TOKEN"
 
 // maxToken bounds a token file.
 const maxToken = 4096

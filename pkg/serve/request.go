@@ -160,7 +160,7 @@ func keyNames(keys []panel.Key) string {
 // layout says where in a table the panel's columns are; -1 is nowhere.
 type layout struct {
 	time, target       int
-	keys, static, covs  []int
+	keys, static, covs []int
 }
 
 func (q *question) layout(t *table, what string) (layout, error) {
@@ -350,7 +350,7 @@ func (q *question) fromHistory(ctx context.Context, t *table, ch *changes, after
 		return err
 	}
 	defer b.Close()
-	if err := q.addRows(b, t, at, ch, l); err != nil {
+	if err := q.addRows(b, t, at, l); err != nil {
 		return err
 	}
 	built, err := b.Build(ctx)
@@ -365,9 +365,7 @@ func (q *question) fromHistory(ctx context.Context, t *table, ch *changes, after
 	}
 	end, _ := built.End()
 	if after {
-		if built, err = q.appendTo(built); err != nil {
-			return err
-		}
+		built = q.appendTo(built)
 	}
 	q.adopt(built)
 	full, err := q.plan(built, end, ch)
@@ -394,8 +392,8 @@ func eventProblem(e panel.Event, q *question) *problem {
 	return nil
 }
 
-// addRows gives the builder every row, and moves rows of the plan, those without a sale, to the builder too: it knows them by their place.
-func (q *question) addRows(b *panel.Builder, t *table, at layout, ch *changes, l limits) error {
+// addRows gives the builder every row; those without a sale after the last one are plan.
+func (q *question) addRows(b *panel.Builder, t *table, at layout, l limits) error {
 	keys, static := make([]string, len(at.keys)), make([]string, len(at.static))
 	covs := make([]float32, len(at.covs))
 	first, last := calendar.Day(math.MaxInt32), calendar.Day(math.MinInt32)
@@ -440,7 +438,7 @@ func (q *question) addRows(b *panel.Builder, t *table, at layout, ch *changes, l
 }
 
 // appendTo puts the rows of built after the stored ones of the same series; on a day that both have, the new row stands.
-func (q *question) appendTo(built *panel.Panel) (*panel.Panel, error) {
+func (q *question) appendTo(built *panel.Panel) *panel.Panel {
 	p := q.view.history
 	out := &panel.Panel{Frequency: p.Frequency, Keys: built.Keys, Static: built.Static, Offsets: []int{0}}
 	for _, c := range built.Covariates {
@@ -476,7 +474,7 @@ func (q *question) appendTo(built *panel.Panel) (*panel.Panel, error) {
 		}
 		out.Offsets = append(out.Offsets, len(out.Target))
 	}
-	return out, nil
+	return out
 }
 
 // adopt recodes the keys of p so that their levels begin with those of the history.

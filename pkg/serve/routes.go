@@ -45,7 +45,7 @@ func (s *Server) routes() []route {
 }
 
 func (s *Server) ping(w http.ResponseWriter, _ *http.Request) error {
-	write(w, http.StatusOK, "application/json", []byte("\n"))
+	write(w, http.StatusOK, []byte("\n"))
 	return nil
 }
 
@@ -61,7 +61,7 @@ func (s *Server) health(w http.ResponseWriter, _ *http.Request) error {
 }
 
 func (s *Server) version(w http.ResponseWriter, _ *http.Request) error {
-	write(w, http.StatusOK, "application/json", []byte(s.o.Version))
+	write(w, http.StatusOK, []byte(s.o.Version))
 	return nil
 }
 
@@ -71,7 +71,7 @@ func (s *Server) prometheus(w http.ResponseWriter, r *http.Request) error {
 }
 
 func (s *Server) openapi(w http.ResponseWriter, _ *http.Request) error {
-	write(w, http.StatusOK, "application/json", s.openAPI)
+	write(w, http.StatusOK, s.openAPI)
 	return nil
 }
 
@@ -375,5 +375,5 @@ func (s *Server) writeAnswer(w http.ResponseWriter, a *answer) {
 	buf := s.buffers.Get().(*[]byte)
 	defer s.buffers.Put(buf)
 	*buf = append(a.append((*buf)[:0]), '\n')
-	write(w, http.StatusOK, "application/json", *buf)
+	write(w, http.StatusOK, *buf)
 }

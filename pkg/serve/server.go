@@ -130,7 +130,9 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 	if err != nil {
 		err = errors.Join(fmt.Errorf("requests were cut off: %w", err), h.Close())
 	}
-	<-done
+	if serr := <-done; !errors.Is(serr, http.ErrServerClosed) {
+		err = errors.Join(err, serr)
+	}
 	return err
 }
 
@@ -299,11 +301,11 @@ func writeJSON(w http.ResponseWriter, status int, v any) {
 	if err != nil {
 		status, b = http.StatusInternalServerError, []byte(`{"error":{"code":"internal","message":"the answer could not be written"}}`)
 	}
-	write(w, status, "application/json", append(b, '\n'))
+	write(w, status, append(b, '\n'))
 }
 
-func write(w http.ResponseWriter, status int, kind string, b []byte) {
-	w.Header().Set("Content-Type", kind)
+func write(w http.ResponseWriter, status int, b []byte) {
+	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Content-Length", strconv.Itoa(len(b)))
 	w.WriteHeader(status)
 	_, _ = w.Write(b) // a client that has gone needs no answer
