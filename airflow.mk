@@ -18,3 +18,12 @@ test-airflow: build .build/venvs/airflow3/bin/pytest .build/venvs/airflow2/bin/p
 .build/venvs/airflow2/bin/pytest:
 	$(PYTHON) -m venv .build/venvs/airflow2
 	.build/venvs/airflow2/bin/pip install --quiet apache-airflow==$(AIRFLOW2_VERSION) pytest==$(PYTEST_VERSION)
+
+OAPI_CODEGEN_VERSION := v2.8.2
+
+.PHONY: airflow-api
+
+airflow-api: .build/venvs/airflow3/bin/pytest ## Generate the client of Airflow 3 from the OpenAPI document in its package
+	.build/venvs/airflow3/bin/python pkg/airflow/api/trim.py .build/venvs/airflow3/lib/python3*/site-packages/airflow/api_fastapi/core_api/openapi/v2-rest-api-generated.yaml pkg/airflow/api/config.yaml > .build/v2.yaml
+	mv .build/v2.yaml pkg/airflow/api/v2.yaml
+	go run github.com/oapi-codegen/oapi-codegen/v2/cmd/oapi-codegen@$(OAPI_CODEGEN_VERSION) -config pkg/airflow/api/config.yaml pkg/airflow/api/v2.yaml
