@@ -13,6 +13,7 @@ import (
 	"salescast/pkg/forecast/ensemble"
 	"salescast/pkg/forecast/member"
 	"salescast/pkg/panel"
+	"salescast/pkg/regress"
 )
 
 // Ensemble weighs the trained members and calibrates quantiles, at every origin from the blocks whose sales were known there. It
@@ -21,7 +22,10 @@ import (
 // input.json, the contract of the data it reads, and what makes it a model of MLflow.
 func Ensemble(ctx context.Context, env Env, o EnsembleOptions) (*Result, error) {
 	if len(o.Models) == 0 {
-		return nil, &Error{Kind: KindUsage, Op: "combine models", Err: errors.New("no model is named"), Hint: "name the trained models"}
+		var err error
+		if o.Models, err = DefaultModels(ctx, env, o.Preset, o.Horizon, o.Backtest); err != nil {
+			return nil, err
+		}
 	}
 	specs := make([]member.Spec, len(o.Models))
 	for i, name := range o.Models {
@@ -35,12 +39,13 @@ func Ensemble(ctx context.Context, env Env, o EnsembleOptions) (*Result, error) 
 		Salt: map[string]string{"bundle": bundle.Schema, "mlmodel": bundle.MLmodelVersion()},
 	}
 	return runStep(ctx, env, step, func(ctx context.Context, s *Step) error {
-		c := combiner{step: s, options: o, specs: specs, points: map[pointsKey][]float64{}}
+		c := combiner{env: env, step: s, options: o, specs: specs, points: map[pointsKey][]float64{}}
 		return c.run(ctx)
 	})
 }
 
 type combiner struct {
+	env     Env
 	step    *Step
 	options EnsembleOptions
 	specs   []member.Spec
@@ -160,9 +165,21 @@ func (c *combiner) settings(specs ...member.Spec) ensemble.Settings {
 	return set
 }
 
+// ensemble are the settings of the combination. Where LightGBM is a member, and so is there to be asked, it also learns how large errors are.
+func (c *combiner) ensemble() ensemble.Settings {
+	set := c.settings(c.specs...)
+	const engine = "lightgbm"
+	if c.env.Learners != nil && slices.ContainsFunc(c.specs, func(s member.Spec) bool { return s.Trees.Engine == engine }) {
+		set.Sizes = func(rows int) (regress.Learner, error) {
+			return c.env.Learners.Learner(engine, ensemble.SizeParameters(rows, c.options.Seed))
+		}
+	}
+	return set
+}
+
 // backtest writes the ensemble, every member and the baseline at some origins, all with quantiles calibrated alike.
 func (c *combiner) backtest(ctx context.Context, name string, origins []calendar.Step) error {
-	all, err := ensemble.Backtest(ctx, c.panel, c.sched, c.at, primaryModel, origins, c.settings(c.specs...))
+	all, err := ensemble.Backtest(ctx, c.panel, c.sched, c.at, primaryModel, origins, c.ensemble())
 	if err != nil {
 		return err
 	}
@@ -206,20 +223,21 @@ type originWeights struct {
 	Members []ensemble.Weight `json:"members"`
 }
 
-func (c *combiner) final(ctx context.Context) error {
+func (c *combiner) final(ctx context.Context) (err error) {
 	set := c.settings(c.specs...)
 	doc := weightsDocument{Test: []originWeights{}}
 	for _, o := range c.sched.Test {
-		f, err := ensemble.Fit(c.panel, c.sched, c.at, o, set)
+		f, err := ensemble.Fit(ctx, c.panel, c.sched, c.at, o, set)
 		if err != nil {
 			return err
 		}
 		doc.Test = append(doc.Test, c.describe(f))
 	}
-	f, err := ensemble.Fit(c.panel, c.sched, c.at, c.sched.End, set)
+	f, err := ensemble.Fit(ctx, c.panel, c.sched, c.at, c.sched.End, c.ensemble())
 	if err != nil {
 		return err
 	}
+	defer func() { err = errors.Join(err, f.Calibration.Close()) }()
 	doc.Final = c.describe(f)
 	for _, w := range f.Weights {
 		c.step.Metric("weight_"+w.Member, w.Weight)

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"math"
 	"slices"
+	"strings"
 
 	"salescast/pkg/backtest"
 	"salescast/pkg/columnar"
@@ -22,6 +23,17 @@ const (
 
 // Evaluate scores the predictions at the test origins: metrics.json, metrics_by_series.csv, predictions.csv and, with Charts, charts/*.png.
 func Evaluate(ctx context.Context, env Env, o EvaluateOptions) (*Result, error) {
+	if len(o.Models) == 0 {
+		in, err := OpenStep(ctx, env.Store, "ensemble")
+		if err != nil {
+			return nil, err
+		}
+		for _, i := range in.Manifest.Inputs {
+			if m, ok := strings.CutPrefix(i.Step, "train/"); ok {
+				o.Models = append(o.Models, m)
+			}
+		}
+	}
 	spec := stepSpec{Name: "evaluate", Options: o, Inputs: append([]string{"ensemble", "validate"}, trainSteps(o.Models)...), Force: o.Force, Salt: map[string]string{"evaluate": "1"}}
 	return runStep(ctx, env, spec, func(ctx context.Context, s *Step) error {
 		s.Phase("read", 0)

@@ -81,7 +81,9 @@ type TrainOptions struct {
 
 // EnsembleOptions weigh the members and calibrate intervals.
 type EnsembleOptions struct {
+	// Models are the trained members; empty are those of [DefaultModels] under Preset.
 	Models      []string        `json:"models"`
+	Preset      string          `json:"-"`
 	Horizon     int             `json:"horizon"`
 	Backtest    BacktestOptions `json:"backtest"`
 	Quantiles   []float64       `json:"quantiles"`
@@ -92,6 +94,7 @@ type EnsembleOptions struct {
 
 // EvaluateOptions score test origins.
 type EvaluateOptions struct {
+	// Models are the members whose features are charted; empty are those of the ensemble.
 	Models  []string `json:"models"`
 	Horizon int      `json:"horizon"`
 	Charts  bool     `json:"charts"`

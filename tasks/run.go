@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"iter"
 	"maps"
 	"path"
 	"strings"
@@ -18,9 +19,15 @@ import (
 type RunOptions struct {
 	Validate  ValidateOptions  `json:"validate"`
 	Featurize FeaturizeOptions `json:"featurize"`
-	Train     []TrainOptions   `json:"train"`
-	Ensemble  EnsembleOptions  `json:"ensemble"`
-	Evaluate  EvaluateOptions  `json:"evaluate"`
+	// Train are the options of every member but for Model and Params.
+	Train TrainOptions `json:"train"`
+	// Models are the members; empty are those of [DefaultModels] under Preset, once validate has seen the data.
+	Models []string `json:"models"`
+	Preset string   `json:"preset,omitempty"`
+	// Params are those of members, by name.
+	Params   map[string]map[string]string `json:"params,omitempty"`
+	Ensemble EnsembleOptions              `json:"ensemble"`
+	Evaluate EvaluateOptions              `json:"evaluate"`
 	// Register may be nil: nothing is registered.
 	Register *RegisterOptions `json:"register,omitempty"`
 	Forecast ForecastOptions  `json:"forecast"`
@@ -39,15 +46,14 @@ func Run(ctx context.Context, env Env, o RunOptions, done func(*Result)) (*Resul
 	var refused error
 	run, err := startWhole(ctx, &env, o)
 	if err == nil {
-		for _, do := range o.steps(env) {
-			var r *Result
-			r, err = do(ctx)
+		for r, serr := range o.steps(ctx, env) {
 			if r != nil {
 				res.take(r)
 				if done != nil {
 					done(r)
 				}
 			}
+			err = serr
 			if KindOf(err) == KindRefused { // a verdict, not a failure: the run goes on and says it at its end
 				refused, err = err, nil
 			}
@@ -79,26 +85,36 @@ func Run(ctx context.Context, env Env, o RunOptions, done func(*Result)) (*Resul
 	return res, refused
 }
 
-// steps are in the order of their needs.
-func (o RunOptions) steps(env Env) []func(context.Context) (*Result, error) {
-	steps := []func(context.Context) (*Result, error){
-		func(ctx context.Context) (*Result, error) { return Validate(ctx, env, o.Validate) },
-		func(ctx context.Context) (*Result, error) { return Featurize(ctx, env, o.Featurize) },
+// steps does them in the order of their needs, each when the one before it was taken.
+func (o RunOptions) steps(ctx context.Context, env Env) iter.Seq2[*Result, error] {
+	return func(yield func(*Result, error) bool) {
+		if !yield(Validate(ctx, env, o.Validate)) || !yield(Featurize(ctx, env, o.Featurize)) {
+			return
+		}
+		models := o.Models
+		if len(models) == 0 {
+			var err error
+			if models, err = DefaultModels(ctx, env, o.Preset, o.Ensemble.Horizon, o.Ensemble.Backtest); err != nil {
+				yield(nil, err)
+				return
+			}
+		}
+		for _, m := range models {
+			t := o.Train
+			t.Model, t.Params = m, o.Params[m]
+			if !yield(Train(ctx, env, t)) {
+				return
+			}
+		}
+		o.Ensemble.Models, o.Evaluate.Models = models, models
+		if !yield(Ensemble(ctx, env, o.Ensemble)) || !yield(Evaluate(ctx, env, o.Evaluate)) {
+			return
+		}
+		if o.Register != nil && !yield(Register(ctx, env, *o.Register)) {
+			return
+		}
+		_ = yield(Forecast(ctx, env, o.Forecast)) && yield(Report(ctx, env, o.Report))
 	}
-	for _, t := range o.Train {
-		steps = append(steps, func(ctx context.Context) (*Result, error) { return Train(ctx, env, t) })
-	}
-	steps = append(steps,
-		func(ctx context.Context) (*Result, error) { return Ensemble(ctx, env, o.Ensemble) },
-		func(ctx context.Context) (*Result, error) { return Evaluate(ctx, env, o.Evaluate) },
-	)
-	if o.Register != nil {
-		steps = append(steps, func(ctx context.Context) (*Result, error) { return Register(ctx, env, *o.Register) })
-	}
-	return append(steps,
-		func(ctx context.Context) (*Result, error) { return Forecast(ctx, env, o.Forecast) },
-		func(ctx context.Context) (*Result, error) { return Report(ctx, env, o.Report) },
-	)
 }
 
 // take adds a step's result to that of the run.

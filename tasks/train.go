@@ -22,8 +22,17 @@ import (
 // ModelNames are the members that can be trained.
 func ModelNames() []string { return member.Names() }
 
-// DefaultModels returns the members that suit validate's panel, for when none are named.
-func DefaultModels(ctx context.Context, env Env, horizon int, b BacktestOptions) ([]string, error) {
+// The presets choose the members where none are named: for the least error, or for less time.
+const (
+	PresetBest = "best"
+	PresetFast = "fast"
+)
+
+// DefaultModels returns the members that suit validate's panel, for when none are named; an empty preset is PresetBest.
+func DefaultModels(ctx context.Context, env Env, preset string, horizon int, b BacktestOptions) ([]string, error) {
+	if preset != "" && preset != PresetBest && preset != PresetFast {
+		return nil, &Error{Kind: KindUsage, Op: "choose models", Err: fmt.Errorf("there is no preset %q", preset), Hint: "the presets are " + PresetBest + " and " + PresetFast}
+	}
 	in, err := OpenStep(ctx, env.Store, "validate")
 	if err != nil {
 		return nil, err
@@ -36,7 +45,7 @@ func DefaultModels(ctx context.Context, env Env, horizon int, b BacktestOptions)
 	if err != nil {
 		return nil, err
 	}
-	return member.Defaults(p, s), nil
+	return member.Defaults(p, s, preset == PresetFast), nil
 }
 
 // schedule places the origins that options ask for.

@@ -278,8 +278,8 @@ func TestTrainRefuses(t *testing.T) {
 	if _, err := Train(t.Context(), env, TrainOptions{Model: "xgboost", Horizon: 7, Backtest: BacktestOptions{Origins: 1}}); KindOf(err) != KindInputMissing {
 		t.Errorf("no panel: %v", err)
 	}
-	if _, err := Ensemble(t.Context(), env, EnsembleOptions{}); KindOf(err) != KindUsage {
-		t.Errorf("no models: %v", err)
+	if _, err := Ensemble(t.Context(), env, EnsembleOptions{}); KindOf(err) != KindInputMissing {
+		t.Errorf("no panel to choose models for: %v", err)
 	}
 }
 
@@ -303,7 +303,7 @@ func TestDefaultModels(t *testing.T) {
 		p.Target[r] = float32(math.Round(float64(p.Target[r]) / 10))
 	}
 	env := trainable(t, p)
-	got, err := DefaultModels(t.Context(), env, trainHorizon, BacktestOptions{Origins: 3})
+	got, err := DefaultModels(t.Context(), env, "", trainHorizon, BacktestOptions{Origins: 3})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -314,7 +314,7 @@ func TestDefaultModels(t *testing.T) {
 		p.Target[r] = p.Target[r]*100 + 1000
 	}
 	env = trainable(t, p)
-	if got, err = DefaultModels(t.Context(), env, trainHorizon, BacktestOptions{Origins: 3}); err != nil || !slices.Contains(got, "lightgbm_log") {
+	if got, err = DefaultModels(t.Context(), env, "", trainHorizon, BacktestOptions{Origins: 3}); err != nil || !slices.Contains(got, "lightgbm_log") {
 		t.Errorf("large sales: %v, %v", got, err)
 	}
 }

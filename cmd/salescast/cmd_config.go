@@ -46,13 +46,13 @@ func (a *app) configShowCommand() *cobra.Command {
 			if a.global.output == outputJSON {
 				all := map[string]configValue{}
 				for _, s := range settings() {
-					all[s.key] = configValue{s.at(c), c.origins[s.key]}
+					all[s.key] = configValue{s.value(c), c.origins[s.key]}
 				}
 				return a.printJSON(all)
 			}
 			w := tabwriter.NewWriter(a.out, 0, 0, 2, ' ', 0)
 			for _, s := range settings() {
-				v, err := json.Marshal(s.at(c))
+				v, err := json.Marshal(s.value(c))
 				if err != nil {
 					return err
 				}
@@ -144,6 +144,9 @@ func (s setting) schema() (*schemaNode, error) {
 		n.Type, n.Items = "array", &schemaNode{Type: scalar}
 		if s.allowed != nil {
 			n.Items = &schemaNode{Type: "string", Enum: s.allowed}
+		}
+		if s.word != "" {
+			n.Type = []string{"array", "string"}
 		}
 	case *[]float64:
 		zero, one := 0.0, 1.0

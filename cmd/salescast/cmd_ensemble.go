@@ -27,6 +27,7 @@ weights.json, calibration.json and backtest.parquet.`,
 		},
 	}
 	settingFlag(cmd, "models", "models")
+	settingFlag(cmd, "preset", "preset")
 	settingFlag(cmd, "quantiles", "forecast.quantiles")
 	forceFlag(cmd, &force)
 	return cmd

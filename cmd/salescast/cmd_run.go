@@ -53,6 +53,7 @@ Writes the workspace, by default runs/NAME, where NAME is that of the configurat
 	}
 	settingFlag(cmd, "horizon", "forecast.horizon")
 	settingFlag(cmd, "models", "models")
+	settingFlag(cmd, "preset", "preset")
 	settingFlag(cmd, "seed", "seed")
 	cmd.Flags().BoolVar(&force, "force", false, "redo every step although its answer is there")
 	return cmd

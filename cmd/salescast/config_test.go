@@ -51,6 +51,7 @@ func TestConfigErrorsSayWhere(t *testing.T) {
 		"unknown frequency":        {"data:\n  frequency: H\n", `c.yaml:2:14: data.frequency: unknown value "H"`},
 		"unknown model":            {"models: [xgbost]\n", `c.yaml:1:9: models: unknown value "xgbost", did you mean "xgboost"?`},
 		"no model":                 {"models: []\n", `c.yaml:1:9: models: there must be at least one model`},
+		"auto is not alone":        {"models: [auto, xgboost]\n", `c.yaml:1:9: models: auto stands alone`},
 		"model twice":              {"models: [xgboost, xgboost]\n", `c.yaml:1:9: models: a model is named twice`},
 		"level outside":            {"forecast:\n  quantiles: [0.5, 1]\n", `c.yaml:2:14: forecast.quantiles: level 1 is not between 0 and 1`},
 		"levels that fall":         {"forecast:\n  quantiles: [0.5, 0.1]\n", `forecast.quantiles: level 0.1 does not increase`},
@@ -127,7 +128,7 @@ func TestEmptyConfigIsTheDefaults(t *testing.T) {
 			t.Errorf("%q: %v", text, err)
 			continue
 		}
-		if !slices.Equal(c.Models, []string{"xgboost", "lightgbm"}) || c.Seed != 42 || c.Forecast.Horizon != 28 || c.Backtest.Origins != 3 || !c.Forecast.NonNegative ||
+		if c.models() != nil || c.Preset != "best" || c.Seed != 42 || c.Forecast.Horizon != 28 || c.Backtest.Origins != 3 || !c.Forecast.NonNegative ||
 			!slices.Equal(c.Forecast.Quantiles, []float64{0.025, 0.1, 0.25, 0.5, 0.75, 0.9, 0.975}) {
 			t.Errorf("%q: %+v", text, c)
 		}

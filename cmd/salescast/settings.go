@@ -35,6 +35,7 @@ type config struct {
 	}
 	Backtest tasks.BacktestOptions
 	Models   []string
+	Preset   string
 	Params   map[string]map[string]string
 	Register struct {
 		Enabled bool
@@ -71,6 +72,8 @@ type setting struct {
 	def string
 	// allowed values of a string or of every element of a list; nil allows all.
 	allowed []string
+	// word stands alone for a list; "" for none.
+	word string
 	// pattern describes what check enforces in JSON Schema's regular expressions, for strings.
 	pattern string
 	// min and max bound a number; both zero is no bound.
@@ -85,6 +88,9 @@ func (s setting) env() string {
 
 // modelNames are the models that a file can name.
 func modelNames() []string { return tasks.ModelNames() }
+
+// autoModels lets the data decide which models are used.
+const autoModels = "auto"
 
 // settings lists every key in the order of the starter file.
 func settings() []setting {
@@ -135,7 +141,8 @@ func settings() []setting {
 			at: func(c *config) any { return &c.Backtest.Split }, def: "[]", check: checkSplit,
 		},
 		{
-			key: "models", doc: "the members of the ensemble", at: func(c *config) any { return &c.Models }, def: "[xgboost, lightgbm]", allowed: modelNames(),
+			key: "models", doc: "the members of the ensemble; auto lets the data decide", at: func(c *config) any { return &c.Models },
+			def: autoModels, word: autoModels, allowed: append([]string{autoModels}, modelNames()...),
 			check: func(c *config) error {
 				sorted := slices.Sorted(slices.Values(c.Models))
 				if len(sorted) == 0 {
@@ -144,8 +151,15 @@ func settings() []setting {
 				if len(slices.Compact(sorted)) < len(c.Models) {
 					return errors.New("a model is named twice")
 				}
+				if len(sorted) > 1 && slices.Contains(sorted, autoModels) {
+					return errors.New("auto stands alone")
+				}
 				return nil
 			},
+		},
+		{
+			key: "preset", doc: "what models: auto looks for: the best forecast, or a fast one", at: func(c *config) any { return &c.Preset },
+			def: tasks.PresetBest, allowed: []string{tasks.PresetBest, tasks.PresetFast},
 		},
 		{
 			key: "params", doc: "parameters of the models, in their engines' own names", at: func(c *config) any { return &c.Params }, def: "{}",
@@ -234,6 +248,12 @@ func (s setting) decode(c *config, n ast.Node) error {
 	at := s.at(c)
 	if n.Type() == ast.NullType {
 		return fmt.Errorf("%s has no value", s.key)
+	}
+	if list, ok := at.(*[]string); ok && s.word != "" {
+		if v, err := scalar(n); err == nil && v == s.word {
+			*list = []string{v}
+			return s.validate(c)
+		}
 	}
 	if err := s.shape(at, n); err != nil {
 		return err
@@ -332,6 +352,14 @@ func scalar(n ast.Node) (string, error) {
 		return n.GetToken().Value, nil
 	}
 	return "", errors.New("not a single value")
+}
+
+// value is what "config show" prints.
+func (s setting) value(c *config) any {
+	if list, ok := s.at(c).(*[]string); ok && s.word != "" && slices.Equal(*list, []string{s.word}) {
+		return s.word
+	}
+	return s.at(c)
 }
 
 // shape refuses what NodeToValue would convert quietly, such as a number in quotes or a single value for a list.

@@ -2,6 +2,7 @@ package main
 
 import (
 	"path/filepath"
+	"slices"
 
 	"salescast/tasks"
 )
@@ -37,15 +38,23 @@ func (c *config) trainOptions(model string, force bool) tasks.TrainOptions {
 	}
 }
 
+// models are those that are named; nil where the data decides.
+func (c *config) models() []string {
+	if slices.Equal(c.Models, []string{autoModels}) {
+		return nil
+	}
+	return c.Models
+}
+
 func (c *config) ensembleOptions(force bool) tasks.EnsembleOptions {
 	return tasks.EnsembleOptions{
-		Models: c.Models, Horizon: c.Forecast.Horizon, Backtest: c.Backtest, Quantiles: c.Forecast.Quantiles,
+		Models: c.models(), Preset: c.Preset, Horizon: c.Forecast.Horizon, Backtest: c.Backtest, Quantiles: c.Forecast.Quantiles,
 		NonNegative: c.Forecast.NonNegative, Seed: c.Seed, Force: force,
 	}
 }
 
 func (c *config) evaluateOptions(force bool) tasks.EvaluateOptions {
-	return tasks.EvaluateOptions{Models: c.Models, Horizon: c.Forecast.Horizon, Charts: true, Force: force}
+	return tasks.EvaluateOptions{Models: c.models(), Horizon: c.Forecast.Horizon, Charts: true, Force: force}
 }
 
 func (c *config) forecastOptions(force bool) tasks.ForecastOptions {
@@ -67,15 +76,13 @@ func (c *config) reportOptions(force bool) tasks.ReportOptions {
 
 func (c *config) runOptions(force bool) tasks.RunOptions {
 	o := tasks.RunOptions{
-		Validate: c.validateOptions(force), Featurize: c.featurizeOptions(force), Ensemble: c.ensembleOptions(force),
-		Evaluate: c.evaluateOptions(force), Forecast: c.forecastOptions(force), Report: c.reportOptions(force),
+		Validate: c.validateOptions(force), Featurize: c.featurizeOptions(force),
+		Train: c.trainOptions("", force), Models: c.models(), Preset: c.Preset, Params: c.Params,
+		Ensemble: c.ensembleOptions(force), Evaluate: c.evaluateOptions(force), Forecast: c.forecastOptions(force), Report: c.reportOptions(force),
 	}
 	if c.Register.Enabled {
 		r := c.registerOptions(force)
 		o.Register = &r
-	}
-	for _, m := range c.Models {
-		o.Train = append(o.Train, c.trainOptions(m, force))
 	}
 	return o
 }

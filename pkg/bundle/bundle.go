@@ -107,6 +107,8 @@ type calibrationFile struct {
 	// Series are the key values of each series, in the order of the calibration's.
 	Series [][]string `json:"series"`
 	*conformal.Calibration
+	// SizeModels are the files of Calibration.Sizes.
+	SizeModels []modelFile `json:"size_models,omitempty"`
 }
 
 // WriteMember writes a fitted member into folder, "" for none.
@@ -115,22 +117,53 @@ func WriteMember(ctx context.Context, w Writer, folder, name string, m *member.M
 	if m.Kind == member.Trees {
 		spec := m.Trees.Spec()
 		f.Trees = &spec
-		for k, e := range m.Trees.Engines() {
-			file := modelFile{File: fmt.Sprintf("model-%d%s", k+1, path.Ext(e.Format())), Format: e.Format()}
-			var b bytes.Buffer
-			if err := e.Save(&b); err != nil {
-				return fmt.Errorf("write member %s: %w", name, err)
-			}
-			if err := w.WriteFile(ctx, path.Join(folder, file.File), b.Bytes()); err != nil {
-				return err
-			}
-			f.Models = append(f.Models, file)
+		var err error
+		if f.Models, err = saveModels(ctx, w, folder, "model", m.Trees.Engines()); err != nil {
+			return fmt.Errorf("write member %s: %w", name, err)
 		}
 		if err := writeJSON(ctx, w, path.Join(folder, planName), m.Trees.Plan()); err != nil {
 			return err
 		}
 	}
 	return writeJSON(ctx, w, path.Join(folder, memberName), f)
+}
+
+// saveModels writes each model in its engine's own format, as stem-1 and so on.
+func saveModels(ctx context.Context, w Writer, folder, stem string, models []regress.Model) ([]modelFile, error) {
+	out := make([]modelFile, 0, len(models))
+	for k, m := range models {
+		file := modelFile{File: fmt.Sprintf("%s-%d%s", stem, k+1, path.Ext(m.Format())), Format: m.Format()}
+		var b bytes.Buffer
+		if err := m.Save(&b); err != nil {
+			return nil, err
+		}
+		if err := w.WriteFile(ctx, path.Join(folder, file.File), b.Bytes()); err != nil {
+			return nil, err
+		}
+		out = append(out, file)
+	}
+	return out, nil
+}
+
+// openModels opens what saveModels wrote.
+func openModels(ctx context.Context, r Reader, folder string, files []modelFile, loaders Loaders) ([]regress.Model, error) {
+	var models []regress.Model
+	for _, file := range files {
+		m, err := openModel(ctx, r, folder, file, loaders)
+		if err != nil {
+			return nil, errors.Join(err, closeAll(models))
+		}
+		models = append(models, m)
+	}
+	return models, nil
+}
+
+func closeAll(models []regress.Model) error {
+	errs := make([]error, len(models))
+	for i, m := range models {
+		errs[i] = m.Close()
+	}
+	return errors.Join(errs...)
 }
 
 func writeJSON(ctx context.Context, w Writer, name string, v any) error {
@@ -164,24 +197,13 @@ func OpenMember(ctx context.Context, r Reader, folder string, loaders Loaders) (
 	if err != nil {
 		return nil, fmt.Errorf("open member %s: %w", f.Name, err)
 	}
-	var engines []regress.Model
-	defer func() {
-		if err != nil {
-			for _, e := range engines {
-				err = errors.Join(err, e.Close())
-			}
-		}
-	}()
-	for _, file := range f.Models {
-		e, err := openModel(ctx, r, folder, file, loaders)
-		if err != nil {
-			return nil, fmt.Errorf("open member %s: %w", f.Name, err)
-		}
-		engines = append(engines, e)
+	engines, err := openModels(ctx, r, folder, f.Models, loaders)
+	if err != nil {
+		return nil, fmt.Errorf("open member %s: %w", f.Name, err)
 	}
 	g, err := global.Restore(*f.Trees, plan, engines)
 	if err != nil {
-		return nil, err
+		return nil, errors.Join(err, closeAll(engines))
 	}
 	return member.FromTrees(g), nil
 }
@@ -268,6 +290,12 @@ func Write(ctx context.Context, w Writer, m Manifest, p *panel.Panel, f *ensembl
 		for s := range p.Series() {
 			c.Series = append(c.Series, p.ID(s))
 		}
+		if z := f.Calibration.Sizes; z != nil {
+			var err error
+			if c.SizeModels, err = saveModels(ctx, d, "", "sizes", z.Models()); err != nil {
+				return fmt.Errorf("write bundle: %w", err)
+			}
+		}
 		if err := writeJSON(ctx, d, CalibrationName, c); err != nil {
 			return err
 		}
@@ -325,11 +353,21 @@ func Open(ctx context.Context, r Reader, loaders Loaders) (b *Bundle, err error)
 	var members []ensemble.Member
 	defer func() {
 		if err != nil {
+			err = errors.Join(err, c.Calibration.Close())
 			for _, o := range members {
 				err = errors.Join(err, o.Model.Close())
 			}
 		}
 	}()
+	if c.Calibration != nil && c.Sizes != nil {
+		models, err := openModels(ctx, out.reader, "", c.SizeModels, loaders)
+		if err != nil {
+			return nil, fmt.Errorf("open bundle: %w", err)
+		}
+		if err := c.Sizes.Restore(models); err != nil {
+			return nil, errors.Join(err, closeAll(models))
+		}
+	}
 	for _, share := range m.Members {
 		o, err := OpenMember(ctx, out.reader, path.Join(membersFolder, share.Name), loaders)
 		if err != nil {

@@ -121,7 +121,7 @@ func write(t *testing.T, p *panel.Panel) (files, *forecast.Prediction) {
 	for _, name := range names {
 		set.Candidates = append(set.Candidates, ensemble.Candidate{Name: name})
 	}
-	f, err := ensemble.Fit(p, sched, at, sched.End, set)
+	f, err := ensemble.Fit(t.Context(), p, sched, at, sched.End, set)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,12 +1,15 @@
 package conformal
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"math"
 	"slices"
 
 	"salescast/pkg/calendar"
+	"salescast/pkg/panel"
+	"salescast/pkg/regress"
 )
 
 // Errors are out-of-sample forecasts and what was then sold, in long form. Rows whose forecast or sale is NaN are left out.
@@ -17,14 +20,15 @@ type Errors struct {
 	Forecast, Actual        []float64
 }
 
-// Add appends one row.
-func (e *Errors) Add(series, horizon, window int, forecast, actual float64) {
+// Add appends one row, and says whether it did.
+func (e *Errors) Add(series, horizon, window int, forecast, actual float64) bool {
 	if math.IsNaN(forecast) || math.IsNaN(actual) {
-		return
+		return false
 	}
 	e.Series, e.Horizon, e.Window = append(e.Series, int32(series)), append(e.Horizon, int32(horizon)), append(e.Window, int32(window))
 	e.Forecast, e.Actual = append(e.Forecast, forecast), append(e.Actual, actual)
 	e.Windows = max(e.Windows, window+1)
+	return true
 }
 
 // Options hold what [Fit] does not learn.
@@ -34,11 +38,14 @@ type Options struct {
 	Frequency calendar.Frequency
 	// NonNegative cuts quantiles at 0.
 	NonNegative bool
+	// Learner, where it is set, makes a learner for so many rows, which learns the size of errors from Features: one row for each error.
+	Learner  func(rows int) (regress.Learner, error)
+	Features *panel.Frame
 }
 
 // Calibration is what was learned from errors. Its JSON form is part of a bundle.
 //
-// The quantile at level q of a forecast f of series s at horizon h is f + Quantiles[q] * Scale[s] * g(f) * Buckets[h], where
+// The quantile at level q of a forecast f of series s at horizon h is f + Quantiles[q] * Scale[s] * g(f) * Buckets[h] * Sizes, where
 // g(f) = m * max(f/m, 0.05)^Exponent and m = Mean[s]: larger forecasts have larger errors, less than in proportion.
 type Calibration struct {
 	Levels []float64 `json:"levels"`
@@ -57,6 +64,16 @@ type Calibration struct {
 	Rows        int  `json:"rows"`
 	Windows     int  `json:"windows"`
 	NonNegative bool `json:"non_negative"`
+	// Sizes multiplies the scale; nil where nothing was learned.
+	Sizes *Sizes `json:"sizes,omitempty"`
+}
+
+// Close frees what Sizes holds; c may be nil.
+func (c *Calibration) Close() error {
+	if c == nil {
+		return nil
+	}
+	return c.Sizes.Close()
 }
 
 // Bucket is the factor of the horizons From and up, until the next bucket.
@@ -86,7 +103,7 @@ const (
 var ErrNoErrors = errors.New("no out-of-sample errors to calibrate intervals on")
 
 // Fit learns from the errors of series 0 to series-1. It answers ErrNoErrors where there are none.
-func Fit(e Errors, series int, o Options) (*Calibration, error) {
+func Fit(ctx context.Context, e Errors, series int, o Options) (*Calibration, error) {
 	if err := checkLevels(o.Levels); err != nil {
 		return nil, err
 	}
@@ -98,6 +115,9 @@ func Fit(e Errors, series int, o Options) (*Calibration, error) {
 	sigma := make([]float64, len(e.Series))
 	for i, s := range e.Series {
 		sigma[i] = c.Scale[s] * c.spread(c.Mean[s], e.Forecast[i])
+	}
+	if err := c.fitSizes(ctx, e, sigma, o); err != nil {
+		return nil, err
 	}
 	c.fitBuckets(e, sigma, o.Frequency)
 	c.fitQuantiles(e, sigma)
@@ -285,8 +305,9 @@ func mean(v []float64) float64 {
 const Unseen = -1
 
 // Apply writes the quantiles of point, the forecasts of one series for horizons 1 to len(point), into dst: len(c.Levels) for each,
-// non-decreasing. The median is the point forecast itself. series is its index at Fit, or Unseen. A NaN point has NaN quantiles.
-func (c *Calibration) Apply(series int, point, dst []float64) {
+// non-decreasing. The median is the point forecast itself. series is its index at Fit, or Unseen. size has the factors
+// that c.Sizes gives each point, nil without Sizes. A NaN point has NaN quantiles.
+func (c *Calibration) Apply(series int, point, size, dst []float64) {
 	mean, scale := 0.0, c.UnseenScale
 	if series >= 0 && series < len(c.Mean) {
 		mean, scale = c.Mean[series], c.Scale[series]
@@ -303,6 +324,9 @@ func (c *Calibration) Apply(series int, point, dst []float64) {
 	for i, f := range point {
 		q := dst[i*len(c.Levels) : (i+1)*len(c.Levels)]
 		sigma := scale * c.spread(mean, f) * c.Buckets[c.bucket(i+1)].Factor
+		if size != nil {
+			sigma *= size[i]
+		}
 		for k := range q {
 			q[k] = f + sigma*c.Quantiles[k]
 			if c.Levels[k] == 0.5 {

@@ -43,7 +43,7 @@ func covered(t *testing.T, c *conformal.Calibration, e conformal.Errors, lo, hi 
 	for i := range e.Series {
 		h := int(e.Horizon[i])
 		point[h-1] = e.Forecast[i]
-		c.Apply(int(e.Series[i]), point, q)
+		c.Apply(int(e.Series[i]), point, nil, q)
 		row := q[(h-1)*len(levels) : h*len(levels)]
 		if e.Actual[i] >= row[lo] && e.Actual[i] <= row[hi] {
 			in++
@@ -59,7 +59,7 @@ func TestCoverageOfFreshErrors(t *testing.T) {
 		"normal": (*rand.Rand).NormFloat64,
 		"skewed": func(r *rand.Rand) float64 { return r.ExpFloat64() - 1 },
 	} {
-		c, err := conformal.Fit(world(1, 20, 3, noise), 20, options())
+		c, err := conformal.Fit(t.Context(), world(1, 20, 3, noise), 20, options())
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -89,7 +89,7 @@ func TestDriftWidens(t *testing.T) {
 	for i := range steady.Series {
 		drifting.Add(int(steady.Series[i]), int(steady.Horizon[i]), int(steady.Horizon[i])%3, steady.Forecast[i], steady.Actual[i])
 	}
-	a, err := conformal.Fit(steady, 10, options())
+	a, err := conformal.Fit(t.Context(), steady, 10, options())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -108,7 +108,7 @@ func TestDriftWidens(t *testing.T) {
 	for rank, i := range order {
 		drifting.Window[i] = int32(rank * 3 / len(order))
 	}
-	b, err := conformal.Fit(drifting, 10, options())
+	b, err := conformal.Fit(t.Context(), drifting, 10, options())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -129,18 +129,18 @@ func TestQuantilesAreOrderedAndScale(t *testing.T) {
 		times10.Forecast[i] *= 10
 		times10.Actual[i] *= 10
 	}
-	a, err := conformal.Fit(e, 6, options())
+	a, err := conformal.Fit(t.Context(), e, 6, options())
 	if err != nil {
 		t.Fatal(err)
 	}
-	b, err := conformal.Fit(times10, 6, options())
+	b, err := conformal.Fit(t.Context(), times10, 6, options())
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, s := range []int{0, 4, 5, conformal.Unseen} { // 5 had no errors
 		qa, qb := make([]float64, 3*7), make([]float64, 3*7)
-		a.Apply(s, []float64{0, 7, 70}, qa)
-		b.Apply(s, []float64{0, 70, 700}, qb)
+		a.Apply(s, []float64{0, 7, 70}, nil, qa)
+		b.Apply(s, []float64{0, 70, 700}, nil, qb)
 		for i := range 3 {
 			row := qa[i*7 : i*7+7]
 			if !slices.IsSorted(row) || row[0] < 0 {
@@ -157,8 +157,8 @@ func TestQuantilesAreOrderedAndScale(t *testing.T) {
 		}
 	}
 	qs, qu := make([]float64, 7), make([]float64, 7)
-	a.Apply(0, []float64{60}, qs)
-	a.Apply(5, []float64{60}, qu)
+	a.Apply(0, []float64{60}, nil, qs)
+	a.Apply(5, []float64{60}, nil, qu)
 	if qu[6]-qu[0] <= qs[6]-qs[0] {
 		t.Errorf("a series that was never validated has the narrower interval: %v against %v", qu, qs)
 	}
@@ -166,12 +166,12 @@ func TestQuantilesAreOrderedAndScale(t *testing.T) {
 
 func TestEdges(t *testing.T) {
 	t.Parallel()
-	if _, err := conformal.Fit(conformal.Errors{}, 3, options()); !errors.Is(err, conformal.ErrNoErrors) {
+	if _, err := conformal.Fit(t.Context(), conformal.Errors{}, 3, options()); !errors.Is(err, conformal.ErrNoErrors) {
 		t.Errorf("no errors: %v", err)
 	}
 	bad := options()
 	bad.Levels = []float64{0.5, 0.5}
-	if _, err := conformal.Fit(world(1, 1, 1, (*rand.Rand).NormFloat64), 1, bad); err == nil {
+	if _, err := conformal.Fit(t.Context(), world(1, 1, 1, (*rand.Rand).NormFloat64), 1, bad); err == nil {
 		t.Error("levels that do not increase were accepted")
 	}
 	var e conformal.Errors
@@ -180,7 +180,7 @@ func TestEdges(t *testing.T) {
 		e.Add(0, h, 0, math.NaN(), 5)
 		e.Add(1, h, 0, 0, 0)
 	}
-	c, err := conformal.Fit(e, 2, options())
+	c, err := conformal.Fit(t.Context(), e, 2, options())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -189,7 +189,7 @@ func TestEdges(t *testing.T) {
 	}
 	q := make([]float64, 14)
 	for s := range 2 {
-		c.Apply(s, []float64{5, math.NaN()}, q)
+		c.Apply(s, []float64{5, math.NaN()}, nil, q)
 		if math.Abs(q[0]-5) > 1e-6 || math.Abs(q[6]-5) > 1e-6 || !math.IsNaN(q[7]) {
 			t.Errorf("series %d: forecasts without errors have quantiles %v", s, q)
 		}
@@ -198,7 +198,7 @@ func TestEdges(t *testing.T) {
 
 func TestJSONRoundTrip(t *testing.T) {
 	t.Parallel()
-	c, err := conformal.Fit(world(4, 5, 3, (*rand.Rand).NormFloat64), 6, options())
+	c, err := conformal.Fit(t.Context(), world(4, 5, 3, (*rand.Rand).NormFloat64), 6, options())
 	if err != nil {
 		t.Fatal(err)
 	}

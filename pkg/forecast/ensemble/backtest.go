@@ -11,6 +11,7 @@ import (
 	"salescast/pkg/conformal"
 	"salescast/pkg/forecast"
 	"salescast/pkg/panel"
+	"salescast/pkg/regress"
 )
 
 // Points answers what a member forecast from an origin, laid out as [forecast.Prediction.Point].
@@ -21,6 +22,8 @@ type Settings struct {
 	Candidates  []Candidate
 	Levels      []float64
 	NonNegative bool
+	// Sizes makes the learner of the size of errors, for so many rows; nil for none.
+	Sizes func(rows int) (regress.Learner, error)
 	// Plain leaves the forecast at closed steps as it is: a baseline gets no help.
 	Plain bool
 }
@@ -34,8 +37,9 @@ type Fitted struct {
 	Windows     []calendar.Step
 }
 
-// Fit learns weights and calibration at an origin from the last [backtest.ValidationOrigins] blocks that were known there.
-func Fit(p *panel.Panel, schedule backtest.Schedule, points Points, origin calendar.Step, set Settings) (*Fitted, error) {
+// Fit learns weights and calibration at an origin from the last [backtest.ValidationOrigins] blocks that were known there. Whoever called
+// it closes the calibration.
+func Fit(ctx context.Context, p *panel.Panel, schedule backtest.Schedule, points Points, origin calendar.Step, set Settings) (*Fitted, error) {
 	f := &Fitted{Origin: origin, Windows: schedule.Before(origin, backtest.ValidationOrigins)}
 	windows := make([]Window, len(f.Windows))
 	for w, o := range f.Windows {
@@ -52,7 +56,7 @@ func Fit(p *panel.Panel, schedule backtest.Schedule, points Points, origin calen
 			combined[w] = open(p, windows[w].Origin, schedule.Horizon, combined[w])
 		}
 	}
-	c, err := Calibrate(p, windows, combined, schedule.Horizon, set.Levels, set.NonNegative)
+	c, err := Calibrate(ctx, p, windows, combined, schedule.Horizon, set)
 	switch {
 	case err == nil:
 		f.Calibration = c
@@ -79,7 +83,9 @@ func (f *Fitted) Predict(ctx context.Context, p *panel.Panel, points Points, hor
 	}
 	copy(out.Point, Combine(f.Weights, all))
 	if f.Calibration != nil {
-		spread(f.Calibration, identity, horizon, out.Point, out.Quantiles)
+		if err := spread(ctx, f.Calibration, p, identity, f.Origin, horizon, out.Point, out.Quantiles); err != nil {
+			return nil, err
+		}
 	} else if err := Uncalibrated(ctx, forecast.Request{Panel: p, Origin: f.Origin, Horizon: horizon, Levels: set.Levels}, out, set.NonNegative); err != nil {
 		return nil, err
 	}
@@ -97,12 +103,12 @@ func Backtest(ctx context.Context, p *panel.Panel, schedule backtest.Schedule, p
 		if err := ctx.Err(); err != nil {
 			return nil, err
 		}
-		f, err := Fit(p, schedule, points, o, set)
+		f, err := Fit(ctx, p, schedule, points, o, set)
 		if err != nil {
 			return nil, fmt.Errorf("combining %s at %s: %w", model, p.Frequency.Day(o), err)
 		}
 		pr, err := f.Predict(ctx, p, points, schedule.Horizon, set)
-		if err != nil {
+		if err = errors.Join(err, f.Calibration.Close()); err != nil {
 			return nil, fmt.Errorf("combining %s at %s: %w", model, p.Frequency.Day(o), err)
 		}
 		made = append(made, pr)

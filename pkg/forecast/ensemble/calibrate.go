@@ -1,6 +1,7 @@
 package ensemble
 
 import (
+	"context"
 	"math"
 
 	"salescast/pkg/calendar"
@@ -10,31 +11,55 @@ import (
 
 // Calibrate learns quantiles from the errors of one forecast, points[w] made in windows[w]; series too young at a window's origin do
 // not count. It answers [conformal.ErrNoErrors] where there is nothing to learn from.
-func Calibrate(p *panel.Panel, windows []Window, points [][]float64, horizon int, levels []float64, nonNegative bool) (*conformal.Calibration, error) {
+func Calibrate(ctx context.Context, p *panel.Panel, windows []Window, points [][]float64, horizon int, set Settings) (*conformal.Calibration, error) {
 	var e conformal.Errors
+	o := conformal.Options{Levels: set.Levels, Frequency: p.Frequency, NonNegative: set.NonNegative, Learner: set.Sizes}
+	var rows []*panel.Frame
 	for w := range windows {
-		o := windows[w].Origin
+		origin := windows[w].Origin
+		var kept []int
 		for s := range p.Series() {
-			if !Mature(p, s, o) {
+			if !Mature(p, s, origin) {
 				continue
 			}
 			for h := 1; h <= horizon; h++ {
-				if r, ok := p.Row(s, o+calendar.Step(h)); ok && p.Observed[r] {
-					e.Add(s, h, w, points[w][s*horizon+h-1], float64(p.Target[r]))
+				if r, ok := p.Row(s, origin+calendar.Step(h)); ok && p.Observed[r] {
+					i := s*horizon + h - 1
+					if e.Add(s, h, w, points[w][i], float64(p.Target[r])) {
+						kept = append(kept, i)
+					}
 				}
 			}
 		}
+		if set.Sizes != nil {
+			rows = append(rows, conformal.Rows(sizeFeatures(p, origin, horizon, points[w]), kept))
+		}
 	}
-	return conformal.Fit(e, p.Series(), conformal.Options{Levels: levels, Frequency: p.Frequency, NonNegative: nonNegative})
+	if set.Sizes != nil {
+		o.Features = conformal.Stack(rows)
+	}
+	return conformal.Fit(ctx, e, p.Series(), o)
 }
 
-// spread writes the calibrated quantiles of a forecast's points; series maps the panel's series to those of the calibration.
-func spread(c *conformal.Calibration, series func(int) int, horizon int, point, dst []float64) {
+// spread writes the calibrated quantiles of the points forecast from origin; series maps the panel's series to those of the calibration.
+func spread(ctx context.Context, c *conformal.Calibration, p *panel.Panel, series func(int) int, origin calendar.Step, horizon int, point, dst []float64) error {
+	var size []float64
+	if c.Sizes != nil {
+		size = make([]float64, len(point))
+		if err := c.Sizes.Factors(ctx, sizeFeatures(p, origin, horizon, point), size); err != nil {
+			return err
+		}
+	}
 	n := len(c.Levels)
 	for s := range len(point) / max(horizon, 1) {
 		a, b := s*horizon, (s+1)*horizon
-		c.Apply(series(s), point[a:b], dst[a*n:b*n])
+		var own []float64
+		if size != nil {
+			own = size[a:b]
+		}
+		c.Apply(series(s), point[a:b], own, dst[a*n:b*n])
 	}
+	return nil
 }
 
 func identity(s int) int { return s }

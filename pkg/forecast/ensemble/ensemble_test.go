@@ -74,7 +74,7 @@ func TestWeightsFollowErrors(t *testing.T) {
 		{"a much better statistical member drives the trees out", map[string]float64{"a": .4, "b": .2}, []ensemble.Candidate{{Name: "a"}, {Name: "b", Statistical: true}}, func(w []float64) bool { return w[1] == 1 }},
 		{"statistical members alone", map[string]float64{"b": .2}, []ensemble.Candidate{{Name: "b", Statistical: true}}, func(w []float64) bool { return w[0] == 1 }},
 	} {
-		f, err := ensemble.Fit(p, s, noisy(p, c.size), s.End, ensemble.Settings{Candidates: c.candidates, Levels: levels})
+		f, err := ensemble.Fit(t.Context(), p, s, noisy(p, c.size), s.End, ensemble.Settings{Candidates: c.candidates, Levels: levels})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -94,11 +94,11 @@ func TestNothingIsLearnedFromTheFuture(t *testing.T) {
 	points := noisy(p, map[string]float64{"a": .3, "bb": .31})
 	o := s.Test[0]
 	g := forecasttest.Garbage(p, o, horizon)
-	want, err := ensemble.Fit(p, s, points, o, set)
+	want, err := ensemble.Fit(t.Context(), p, s, points, o, set)
 	if err != nil {
 		t.Fatal(err)
 	}
-	got, err := ensemble.Fit(g, s, points, o, set)
+	got, err := ensemble.Fit(t.Context(), g, s, points, o, set)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -230,7 +230,7 @@ func TestModelEqualsBacktest(t *testing.T) {
 		return f.Point
 	}
 	set := ensemble.Settings{Candidates: []ensemble.Candidate{{Name: "naive", Statistical: true}, {Name: "smoothing", Statistical: true}}, Levels: levels, NonNegative: true}
-	f, err := ensemble.Fit(p, s, points, s.End, set)
+	f, err := ensemble.Fit(t.Context(), p, s, points, s.End, set)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -28,7 +28,7 @@ type Model struct {
 	nonNegative bool
 }
 
-// New combines members, of which it closes all. calibration may be nil: then the width of quantiles is that of exponential smoothing.
+// New combines members, of which it closes all, as it does the calibration. calibration may be nil: then the width of quantiles is that of exponential smoothing.
 // ids are the key values of the series in the order of the calibration. Members without weight are never asked.
 func New(members []Member, calibration *conformal.Calibration, ids [][]string, nonNegative bool) *Model {
 	m := &Model{members: members, calibration: calibration, index: map[string]int{}, nonNegative: nonNegative}
@@ -104,7 +104,10 @@ func (m *Model) quantiles(ctx context.Context, r forecast.Request, out *forecast
 		}
 	}
 	all := make([]float64, len(out.Point)*len(m.calibration.Levels))
-	spread(m.calibration, func(s int) int { return m.lookup(r.Panel, s) }, r.Horizon, out.Point, all)
+	known := func(s int) int { return m.lookup(r.Panel, s) }
+	if err := spread(ctx, m.calibration, r.Panel, known, r.Origin, r.Horizon, out.Point, all); err != nil {
+		return err
+	}
 	for i := range out.Point {
 		q := out.QuantilesAt(i)
 		for k := range q {
@@ -146,9 +149,9 @@ func Uncalibrated(ctx context.Context, r forecast.Request, out *forecast.Predict
 	return nil
 }
 
-// Close closes every member.
+// Close closes every member and the calibration.
 func (m *Model) Close() error {
-	var errs []error
+	errs := []error{m.calibration.Close()}
 	for _, member := range m.members {
 		if member.Model != nil {
 			errs = append(errs, member.Model.Close())

@@ -143,8 +143,11 @@ func TestDefaults(t *testing.T) {
 		p.Target[r] = p.Target[r]*100 + 1000
 	}
 	want := []string{"lightgbm", "xgboost", "smoothing", "smoothing_yearly", "lightgbm_log"}
-	if got := member.Defaults(p, sched); !slices.Equal(got, want) {
+	if got := member.Defaults(p, sched, false); !slices.Equal(got, want) {
 		t.Errorf("large sales of 640 days: %v, want %v", got, want)
+	}
+	if got := member.Defaults(p, sched, true); slices.Contains(got, "xgboost") || len(got) != len(want)-1 {
+		t.Errorf("fast: %v, want %v without xgboost", got, want)
 	}
 	zeros := forecasttest.Clone(p)
 	for s := range zeros.Series() {
@@ -156,7 +159,7 @@ func TestDefaults(t *testing.T) {
 			zeros.Target[r] = 0
 		}
 	}
-	if got := member.Defaults(zeros, sched); !slices.Equal(got, want) {
+	if got := member.Defaults(zeros, sched, false); !slices.Equal(got, want) {
 		t.Errorf("zeros after the first test origin changed the members: %v", got)
 	}
 	shape.Steps = 300
@@ -164,7 +167,7 @@ func TestDefaults(t *testing.T) {
 	if sched, err = backtest.Origins(p, 14, 3); err != nil {
 		t.Fatal(err)
 	}
-	if got := member.Defaults(p, sched); slices.Contains(got, "smoothing_yearly") {
+	if got := member.Defaults(p, sched, false); slices.Contains(got, "smoothing_yearly") {
 		t.Errorf("300 days have no yearly profile: %v", got)
 	}
 }
