@@ -1,0 +1,212 @@
+package mlflowtest
+
+import (
+	"bytes"
+	"encoding/csv"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"testing"
+	"time"
+
+	"salescast/pkg/feature"
+	"salescast/pkg/panel"
+	"salescast/pkg/regress/engines"
+	"salescast/pkg/regress/regresstest"
+	"salescast/tests/servers"
+)
+
+const shopConfig = `data:
+  source: sales.csv
+  keys: [shop, item]
+  known_future: [promo]
+forecast:
+  horizon: 14
+backtest:
+  origins: 2
+models: [xgboost, lightgbm]
+params:
+  xgboost: {rounds: 20}
+  lightgbm: {rounds: 20}
+register:
+  enabled: true
+  stages: true
+`
+
+// shopSales writes a year of eight series whose weekdays and promotions matter; the plan goes on for the horizon.
+func shopSales(t *testing.T, name string) {
+	t.Helper()
+	f, err := os.Create(name)
+	must(t, err)
+	w := csv.NewWriter(f)
+	must(t, w.Write([]string{"shop", "item", "date", "sales", "promo"}))
+	r := rand.New(rand.NewPCG(3, 5))
+	for s := range 8 {
+		for d := range 414 {
+			promo := r.IntN(8) / 7
+			sales := strconv.Itoa(int(math.Exp(3+0.1*float64(s)+0.4*float64(promo)+0.2*r.NormFloat64()) * (1 + 0.1*float64(d%7))))
+			if d >= 400 {
+				sales = ""
+			}
+			day := time.Date(2024, 1, 1, 0, 0, 0, 0, time.UTC).AddDate(0, 0, d).Format(time.DateOnly)
+			must(t, w.Write([]string{fmt.Sprint("s", s%2), fmt.Sprint("i", s/2), day, sales, strconv.Itoa(promo)}))
+		}
+	}
+	w.Flush()
+	must(t, w.Error(), f.Close())
+}
+
+// rowsOfFeatures writes random rows for a member's features, and what its trees say to them here, in the last column.
+func rowsOfFeatures(t *testing.T, member, to string) {
+	t.Helper()
+	b, err := os.ReadFile(filepath.Join(member, "plan.json"))
+	must(t, err)
+	plan, err := feature.ParsePlan(b)
+	must(t, err)
+	models, err := filepath.Glob(filepath.Join(member, "model-1.*"))
+	must(t, err)
+	e := engines.New(engines.Config{EngineDir: regresstest.EngineDir(t), CacheDir: t.TempDir(), Threads: 1})
+	defer e.Close()
+	open, err := e.Open(map[string]string{".ubj": "xgboost.ubj", ".txt": "lightgbm.txt"}[filepath.Ext(models[0])])
+	must(t, err)
+	f, err := os.Open(models[0])
+	must(t, err)
+	m, err := open(f)
+	must(t, err, f.Close())
+	defer m.Close()
+
+	const rows = 200
+	names := plan.Names()
+	x := &panel.Frame{Names: names}
+	x.Resize(rows)
+	r := rand.New(rand.NewPCG(1, 2))
+	for c := range names {
+		for i := range rows {
+			x.Column(c)[i] = float32(r.NormFloat64() * 10)
+			if r.IntN(20) == 0 {
+				x.Column(c)[i] = float32(math.NaN())
+			}
+		}
+	}
+	y := make([]float32, rows)
+	must(t, m.Predict(t.Context(), x, y))
+	var out bytes.Buffer
+	w := csv.NewWriter(&out)
+	must(t, w.Write(append(append([]string{}, names...), "expected")))
+	text := func(v float32) string {
+		if v != v {
+			return ""
+		}
+		return strconv.FormatFloat(float64(v), 'g', -1, 64)
+	}
+	for i := range rows {
+		var row []string
+		for c := range names {
+			row = append(row, text(x.Column(c)[i]))
+		}
+		must(t, w.Write(append(row, text(y[i]))))
+	}
+	w.Flush()
+	must(t, w.Error(), os.WriteFile(to, out.Bytes(), 0o600))
+}
+
+const loadModels = `
+import json, sys
+import mlflow, numpy, pandas, xgboost
+shop = sys.argv[1]
+said = {}
+for engine, predict in (
+    ("xgboost", lambda m, x: m.predict(xgboost.DMatrix(x))),
+    ("lightgbm", lambda m, x: m.predict(x)),
+):
+    rows = pandas.read_csv(f"{shop}/{engine}.csv", float_precision="round_trip")
+    x = rows.drop(columns="expected").astype("float64")
+    want = rows["expected"].to_numpy("float32")
+    uri = f"models:/sales_forecast_{engine}@champion"
+    native = predict(getattr(mlflow, engine).load_model(uri), x)
+    generic = mlflow.pyfunc.load_model(uri).predict(x)
+    said[engine] = [float(abs(numpy.float32(p) - want).max()) for p in (native, generic)]
+    assert len(set(want)) > 20, "the trees say the same of everything"
+history = pandas.read_csv(f"{shop}/sales.csv", parse_dates=["date"])
+got = mlflow.pyfunc.load_model("models:/sales_forecast_ensemble@champion").predict(history)
+want = pandas.read_csv(f"{shop}/w/forecast/forecast.csv", parse_dates=["date", "cutoff"])
+assert (got[["shop", "item", "date"]] == want[["shop", "item", "date"]]).all(axis=None)
+values = ["forecast", "q025", "q10", "q25", "q50", "q75", "q90", "q975"]
+said["ensemble"] = float(abs(got[values] - want[values]).max(axis=None))
+try:
+    mlflow.pyfunc.load_model("models:/sales_forecast_ensemble@champion").predict(history.drop(columns="promo"))
+except ValueError as e:
+    said["missing"] = str(e)
+v = mlflow.MlflowClient().get_model_version_by_alias("sales_forecast_ensemble", "champion")
+said["stage"], said["decision"] = v.current_stage, v.tags["salescast.decision"]
+said["run"] = [o.model_id for o in mlflow.get_run(v.run_id).outputs.model_outputs] == [v.source.removeprefix("models:/")]
+print(json.dumps(said))
+`
+
+// Python's own clients load from the registry what a run registered, and predict with it what salescast does.
+func TestRegisteredModels(t *testing.T) {
+	t.Parallel()
+	server := servers.MLflow(t)
+	shop := t.TempDir()
+	binary := filepath.Join(t.TempDir(), "salescast")
+	if out, err := exec.CommandContext(t.Context(), "go", "build", "-o", binary, "salescast/cmd/salescast").CombinedOutput(); err != nil {
+		t.Fatalf("build: %v\n%s", err, out)
+	}
+	must(t, os.WriteFile(filepath.Join(shop, "salescast.yaml"), []byte(shopConfig), 0o600))
+	shopSales(t, filepath.Join(shop, "sales.csv"))
+	env := []string{
+		"MLFLOW_TRACKING_URI=" + server.URL, "HOME=" + t.TempDir(), "PATH=/usr/bin:/bin", "SALESCAST_ENGINE_DIR=" + regresstest.EngineDir(t),
+		"SALESCAST_BIN=" + binary, "MLFLOW_DISABLE_TELEMETRY=true",
+	}
+	run := func(program string, args ...string) []byte {
+		cmd := exec.CommandContext(t.Context(), program, args...)
+		cmd.Env, cmd.Dir = env, shop
+		out, err := cmd.Output()
+		if e, ok := errors.AsType[*exec.ExitError](err); ok {
+			t.Fatalf("%s %v: %v\n%s%s", program, args, err, out, e.Stderr)
+		}
+		must(t, err)
+		return out
+	}
+	run(binary, "run", "-w", "w")
+	for _, engine := range []string{"xgboost", "lightgbm"} {
+		rowsOfFeatures(t, filepath.Join(shop, "w", "train", engine), filepath.Join(shop, engine+".csv"))
+	}
+	var said struct {
+		XGBoost, LightGBM        [2]float64
+		Ensemble                 float64
+		Missing, Stage, Decision string
+		Run                      bool
+	}
+	must(t, json.Unmarshal(run(servers.Tool(t, "venvs/mlflow-3.17/bin/python"), "-W", "ignore", "-c", loadModels, shop), &said))
+	t.Logf("%+v", said)
+	if said.XGBoost != [2]float64{} || said.LightGBM != [2]float64{} {
+		t.Errorf("trees differ by %v and %v, want not at all", said.XGBoost, said.LightGBM)
+	}
+	if !(said.Ensemble <= 1e-6) {
+		t.Errorf("the ensemble's forecasts differ by %v", said.Ensemble)
+	}
+	if said.Stage != "Production" || said.Decision != "promoted" || !said.Run {
+		t.Errorf("the champion: %+v", said)
+	}
+	if want := "the columns ['promo'] are missing"; !bytes.HasPrefix([]byte(said.Missing), []byte(want)) {
+		t.Errorf("a table without a column: %q, want %q", said.Missing, want)
+	}
+
+	// The registered model forecasts without a workspace, and into another one.
+	forecast, err := os.ReadFile(filepath.Join(shop, "w", "forecast", "forecast.csv"))
+	must(t, err)
+	if got := run(binary, "forecast", "--model", "models:/sales_forecast_ensemble@champion", "--input", "sales.csv"); !bytes.Equal(got, forecast) {
+		t.Error("a forecast with the champion differs from that of the workspace")
+	}
+	run(binary, "forecast", "-w", "v", "--model", "models:/sales_forecast_ensemble/1")
+	if got, err := os.ReadFile(filepath.Join(shop, "v", "forecast", "forecast.csv")); err != nil || !bytes.Equal(got, forecast) {
+		t.Errorf("a forecast with version 1 in another workspace differs (%v)", err)
+	}
+}
