@@ -60,7 +60,7 @@ func (g gate) judge(p *panel.Panel, candidate, reference metric.Contender) (Verd
 	c, err := metric.Paired(metric.Contender{Predictions: both, Model: challengerAlias}, metric.Contender{Predictions: both, Model: championAlias}, g.seed)
 	if err != nil {
 		v.Reason = err.Error()
-		return v, nil
+		return v, nil //nolint:nilerr // what cannot be compared is refused, for this reason
 	}
 	v.Comparison = c
 	ev, err := metric.Evaluate(p, both)

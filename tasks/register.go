@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"path"
 	"slices"
 	"strconv"
@@ -449,9 +450,7 @@ func Rollback(ctx context.Context, reg track.Registry, model, to, by string, at 
 		if version == from {
 			tags[way] = to
 		}
-		for k, v := range when {
-			tags[k] = v
-		}
+		maps.Copy(tags, when)
 		if err := reg.SetTags(ctx, model, version, tags); err != nil {
 			return from, "", err
 		}
