@@ -300,7 +300,7 @@ func Write(ctx context.Context, w Writer, m Manifest, p *panel.Panel, f *ensembl
 			return err
 		}
 	}
-	history, err := encodeHistory(p, m, f.Origin)
+	history, err := encodeHistory(p, m)
 	if err != nil {
 		return err
 	}

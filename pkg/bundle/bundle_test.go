@@ -68,7 +68,7 @@ func (c column) Save(w io.Writer) error         { _, err := io.WriteString(w, c.
 func (c column) Importance() ([]float64, error) { return nil, nil }
 func (c column) Close() error                   { return nil }
 
-func learners(string, map[string]string) (regress.Learner, error) { return column{"promo"}, nil }
+func learners(string, map[string]string) (regress.Learner, error) { return column{"sales_mean_all"}, nil }
 
 func loaders(format string) (regress.Open, error) {
 	if format != "column.txt" {
@@ -155,7 +155,17 @@ func same(t *testing.T, what string, got, want []float64) {
 // What is opened forecasts what was written, from the panel and from the bundle's own history.
 func TestRoundTrip(t *testing.T) {
 	t.Parallel()
-	p := forecasttest.Panel(forecasttest.Daily())
+	long := forecasttest.Daily()
+	long.Stores, long.Steps = 1, 7*365
+	for name, shape := range map[string]forecasttest.Shape{"years": forecasttest.Daily(), "seven years": long} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			roundTrip(t, forecasttest.Panel(shape))
+		})
+	}
+}
+
+func roundTrip(t *testing.T, p *panel.Panel) {
 	b, want := write(t, p)
 	o, err := bundle.Open(t.Context(), b, loaders)
 	if err != nil {

@@ -8,8 +8,8 @@
 //	members/NAME/member.json   what the member is: its kind, and for trees their global.Spec and the files of their models
 //	members/NAME/plan.json     the features of trees: a feature.Plan
 //	members/NAME/model-1.ubj   trees in the engine's own format, one file per seed: XGBoost's .ubj, LightGBM's .txt
-//	history.parquet    the last four years of the panel it was fitted on, with the plan: a forecast needs nothing else
+//	history.parquet    the panel it was fitted on, with the plan: a forecast needs nothing else
 //
-// Members without weight are left out. A forecast asks for a panel; [Bundle.History] is that panel where no fresher one is at hand. Of
-// series longer than four years it holds the last four, so that features over the whole history then are over four years.
+// Members without weight are left out. A forecast asks for a panel; [Bundle.History] is that panel where no fresher one is at hand. It is
+// whole, because features and members read means over all of the past: from it, a forecast has the bits of the one that was tested.
 package bundle
