@@ -68,7 +68,9 @@ func (c column) Save(w io.Writer) error         { _, err := io.WriteString(w, c.
 func (c column) Importance() ([]float64, error) { return nil, nil }
 func (c column) Close() error                   { return nil }
 
-func learners(string, map[string]string) (regress.Learner, error) { return column{"sales_mean_all"}, nil }
+func learners(string, map[string]string) (regress.Learner, error) {
+	return column{"sales_mean_all"}, nil
+}
 
 func loaders(format string) (regress.Open, error) {
 	if format != "column.txt" {
