@@ -36,7 +36,7 @@ func (a *app) openStore(url string) (artifact.Store, artifact.Location, error) {
 			if errors.Is(err, fs.ErrPermission) {
 				kind = tasks.KindPermission
 			}
-			return nil, at, &tasks.Error{Kind: kind, Op: "open workspace " + at.String(), Err: err, Hint: "credentials and endpoint come from AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_ENDPOINT_URL_S3"}
+			return nil, at, &tasks.Error{Kind: kind, Op: "open " + at.String(), Err: err, Hint: "credentials and endpoint come from AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_ENDPOINT_URL_S3"}
 		}
 		return s, at, nil
 	}
@@ -80,7 +80,7 @@ func (a *app) openEnv(workspace string, c *config) (tasks.Env, func(context.Cont
 	if err != nil {
 		return env, nil, err
 	}
-	env.Store = store
+	env.Store, env.Sources = store, a.sourceFiles
 	env.Open = func(url string) (artifact.Store, error) {
 		s, _, err := a.openStore(url)
 		return s, err

@@ -178,7 +178,7 @@ func LocalFiles(_ context.Context, source string) ([]File, error) {
 				return err
 			case hidden && p != source && d.IsDir():
 				return fs.SkipDir
-			case !hidden && !d.IsDir() && isTable(p):
+			case !hidden && !d.IsDir() && IsTable(p):
 				paths = append(paths, p)
 			}
 			return nil
@@ -205,7 +205,8 @@ func LocalFiles(_ context.Context, source string) ([]File, error) {
 	return files, nil
 }
 
-func isTable(p string) bool {
+// IsTable says whether a file of a folder is taken for a table, by its extension.
+func IsTable(p string) bool {
 	p = strings.ToLower(p)
 	for _, ext := range []string{".csv", ".csv.gz", ".parquet", ".pq"} {
 		if strings.HasSuffix(p, ext) {

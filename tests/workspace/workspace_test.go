@@ -87,12 +87,19 @@ func runsOf(t *testing.T, server *servers.Server) int {
 	return len(a.Runs)
 }
 
-func TestWorkspace(t *testing.T) {
-	t.Parallel()
+// build makes the program.
+func build(t *testing.T) string {
+	t.Helper()
 	binary := filepath.Join(t.TempDir(), "salescast")
 	if out, err := exec.CommandContext(t.Context(), "go", "build", "-o", binary, "salescast/cmd/salescast").CombinedOutput(); err != nil {
 		t.Fatalf("build: %v\n%s", err, out)
 	}
+	return binary
+}
+
+func TestWorkspace(t *testing.T) {
+	t.Parallel()
+	binary := build(t)
 	store, tracker := servers.MinIO(t), servers.MLflow(t)
 	client, err := minio.New(strings.TrimPrefix(store.URL, "http://"), &minio.Options{Creds: credentials.NewStaticV4(servers.AccessKey, servers.SecretKey, "")})
 	must(t, err, client.MakeBucket(t.Context(), "sales", minio.MakeBucketOptions{}))
