@@ -44,7 +44,7 @@ test: build servers ## Run every test, installing what they need
 	$(GO) test -timeout 30m ./...
 
 .PHONY: test-all
-test-all: test race fuzz bench ## Everything, with the race detector, fuzzing and benchmarks
+test-all: test test-mlflow-older race fuzz bench ## Everything, with the race detector, fuzzing and benchmarks
 
 .PHONY: race
 race: engines ## Run the tests with the race detector (needs a C compiler)

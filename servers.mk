@@ -3,6 +3,9 @@
 MINIO_VERSION     := v0.0.0-20260212201848-7aac2a2c5b7c
 VERSITYGW_VERSION := v1.8.0
 MLFLOW_VERSION    := 3.17.2
+# Older releases that the tracker works with. They do not say themselves which later packages they cannot do with.
+MLFLOW_OLDER      := 2.22.5 2.9.2
+MLFLOW_OLDER_PINS := "sqlalchemy<2.1" "setuptools<81"
 PYTHON            ?= python3
 
 .PHONY: servers
@@ -22,3 +25,15 @@ servers: .build/bin/minio .build/bin/versitygw .build/venvs/mlflow-3.17/bin/mlfl
 	$(PYTHON) -m venv .build/venvs/prophet-1.5
 	.build/venvs/prophet-1.5/bin/pip install --quiet prophet==1.5.0
 	touch $@
+
+# test-mlflow-2.22.5 runs the tests of the tracker against that release.
+.PHONY: test-mlflow-older
+test-mlflow-older: $(MLFLOW_OLDER:%=test-mlflow-%) ## Run the tests of tracking against older MLflow servers
+
+.PHONY: $(MLFLOW_OLDER:%=test-mlflow-%)
+$(MLFLOW_OLDER:%=test-mlflow-%): test-mlflow-%: .build/venvs/mlflow-%/bin/mlflow
+	SALESCAST_TEST_MLFLOW=$* go test -count=1 ./tests/mlflow
+
+$(MLFLOW_OLDER:%=.build/venvs/mlflow-%/bin/mlflow): .build/venvs/mlflow-%/bin/mlflow:
+	$(PYTHON) -m venv .build/venvs/mlflow-$*
+	.build/venvs/mlflow-$*/bin/pip install --quiet mlflow==$* boto3 $(MLFLOW_OLDER_PINS)

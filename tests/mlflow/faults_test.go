@@ -76,7 +76,10 @@ func expect(t *testing.T, server *servers.Server, experiment, key string) {
 		if len(got) != 1 {
 			t.Fatalf("%d runs have the key %s, want 1", len(got), k)
 		}
-		tracktest.Equal(t, got[0], want.Runs(k)[0], true)
+		tracktest.Equal(t, got[0], want.Runs(k)[0], has3)
+	}
+	if !has3 {
+		return
 	}
 	id := text(ask(t, server.URL, "GET", api+"experiments/get-by-name?experiment_name="+experiment, nil), "experiment", "experiment_id")
 	models := ask(t, server.URL, "POST", api+"logged-models/search", map[string]any{"experiment_ids": []string{id}})
@@ -130,10 +133,15 @@ func everyAnswerLost(t *testing.T, server *servers.Server) {
 	must(t, err, registry.SetAlias(t.Context(), "lost", "champion", v.Version))
 	all, err := registry.Versions(t.Context(), "lost")
 	must(t, err)
-	if len(all) != 1 || !strings.HasPrefix(all[0].Source, "models:/m-") || len(all[0].Aliases) != 1 {
-		t.Errorf("versions are %+v, want one of a logged model with an alias", all)
+	source, calls := "mlflow-artifacts:/", []string{"runs/create", "model-versions/create"}
+	if has3 {
+		source, calls = "models:/m-", append(calls, "logged-models", "runs/outputs")
 	}
-	for _, want := range []string{"POST /api/2.0/mlflow/runs/create", "POST /api/2.0/mlflow/logged-models", "POST /api/2.0/mlflow/model-versions/create", "POST /api/2.0/mlflow/runs/outputs"} {
+	if len(all) != 1 || !strings.HasPrefix(all[0].Source, source) || len(all[0].Aliases) != 1 {
+		t.Errorf("versions are %+v, want one of %s with an alias", all, source)
+	}
+	for _, want := range calls {
+		want = "POST " + api + want
 		if !seen[want] {
 			t.Errorf("no answer of %s was lost", want)
 		}
@@ -200,6 +208,9 @@ func droppedFields(t *testing.T, server *servers.Server) {
 		{"runs/log-inputs", "datasets", `dataset "bakery"`},
 		{"runs/update", "status", "the status is RUNNING, not FINISHED"},
 	} {
+		if drop.field == "datasets" && !has3 {
+			continue // MLflow 2 refuses the call without them
+		}
 		tr := tracker(t, with(server, func(r *http.Request) (*http.Response, error) {
 			if strings.HasSuffix(r.URL.Path, drop.path) {
 				var in map[string]json.RawMessage
@@ -243,7 +254,9 @@ func refusals(t *testing.T, server *servers.Server) {
 	c.Transport = &http.Transport{DialContext: func(ctx context.Context, network, _ string) (net.Conn, error) {
 		return (&net.Dialer{}).DialContext(ctx, network, strings.TrimPrefix(server.URL, "http://"))
 	}}
-	check("a foreign host name", start(c), fs.ErrPermission, "MLFLOW_SERVER_ALLOWED_HOSTS='mlflow,mlflow:*")
+	if has3 {
+		check("a foreign host name", start(c), fs.ErrPermission, "MLFLOW_SERVER_ALLOWED_HOSTS='mlflow,mlflow:*")
+	}
 	check("no credentials", start(with(server, func(r *http.Request) (*http.Response, error) {
 		return answer(r, 401, "<html>You are not authenticated.</html>"), nil
 	})), fs.ErrPermission, "MLFLOW_TRACKING_USERNAME")
@@ -294,6 +307,9 @@ func goldenRequests(t *testing.T, server *servers.Server) {
 		got = regexp.MustCompile(id.pattern).ReplaceAllString(got, id.name)
 	}
 	name := filepath.Join("testdata", "requests.golden")
+	if !has3 {
+		name = filepath.Join("testdata", "requests2.golden")
+	}
 	if *update {
 		must(t, os.WriteFile(name, []byte(got), 0o600))
 	}

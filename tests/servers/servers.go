@@ -152,12 +152,20 @@ func VersityGW(t testing.TB) *Server {
 		Tool(t, "bin/versitygw"), "--port", "127.0.0.1:"+port, "--health", "/health", "posix", "--sidecar", filepath.Join(dir, "sidecar"), filepath.Join(dir, "data"))
 }
 
+// MLflowVersion is the release of MLflow that tests run, that of make servers or, in SALESCAST_TEST_MLFLOW, an older one.
+func MLflowVersion() string {
+	if v := os.Getenv("SALESCAST_TEST_MLFLOW"); v != "" {
+		return v
+	}
+	return "3.17"
+}
+
 // MLflow starts an MLflow tracking server that proxies its artifacts, which lie in its folder.
 func MLflow(t testing.TB, extra ...string) *Server {
 	t.Helper()
 	dir, port := t.TempDir(), freePort(t)
 	args := []string{
-		Tool(t, "venvs/mlflow-3.17/bin/mlflow"), "server", "--backend-store-uri", "sqlite:///" + filepath.Join(dir, "mlflow.db"),
+		Tool(t, "venvs/mlflow-"+MLflowVersion()+"/bin/mlflow"), "server", "--backend-store-uri", "sqlite:///" + filepath.Join(dir, "mlflow.db"),
 		"--serve-artifacts", "--artifacts-destination", filepath.Join(dir, "artifacts"), "--host", "127.0.0.1", "--port", port, "--workers", "1",
 	}
 	env := []string{"MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false", "MLFLOW_DISABLE_TELEMETRY=true"}

@@ -13,6 +13,7 @@ import (
 	"github.com/minio/minio-go/v7/pkg/credentials"
 
 	"salescast/pkg/artifact"
+	"salescast/pkg/regress/regresstest"
 	"salescast/tests/servers"
 )
 
@@ -66,6 +67,7 @@ func TestSource(t *testing.T) {
 	client, err := minio.New(strings.TrimPrefix(server.URL, "http://"), &minio.Options{Creds: credentials.NewStaticV4(servers.AccessKey, servers.SecretKey, "")})
 	must(t, err, client.MakeBucket(t.Context(), "sales", minio.MakeBucketOptions{}))
 	c := command{build(t), []string{
+		"SALESCAST_ENGINE_DIR=" + regresstest.EngineDir(t),
 		"HOME=" + t.TempDir(), "SALESCAST_STATE_DIR=" + t.TempDir(), "AWS_ENDPOINT_URL=" + server.URL,
 		"AWS_ACCESS_KEY_ID=" + servers.AccessKey, "AWS_SECRET_ACCESS_KEY=" + servers.SecretKey,
 	}}
@@ -79,11 +81,11 @@ func TestSource(t *testing.T) {
 	const remote = "s3://sales/runs/whole"
 	for _, w := range []string{folder, remote} {
 		c.want(t, 0, "generate", "--stores", "2", "--items", "2", "--start", "2023-01-01", "--end", "2024-06-30", "-w", w)
-		c.want(t, 0, "run", "--models", "golearn", "--horizon", "7", "-w", w)
+		c.want(t, 0, "run", "--models", "xgboost", "--horizon", "7", "-w", w)
 	}
 	here := manifests(t, folder)
-	if len(here) != 9 {
-		t.Errorf("the run made %d steps, want 9", len(here))
+	if len(here) != 8 {
+		t.Errorf("the run made %d steps, want 8", len(here))
 	}
 	for step, m := range here {
 		o, err := client.GetObject(t.Context(), "sales", "runs/whole/"+step+"/"+artifact.ManifestName, minio.GetObjectOptions{})

@@ -255,7 +255,17 @@ func (r *run) flush(ctx context.Context) error {
 		tags := pairs(r.tags)
 		tags = tags[:min(len(tags), maxPairs)]
 		points := r.points[:min(len(r.points), maxMetrics-len(tags))]
-		if err := r.t.client.post(ctx, "runs/log-batch", logBatch{RunID: r.info.RunID, Tags: tags, Metrics: points}, nil); err != nil {
+		err := r.t.client.post(ctx, "runs/log-batch", logBatch{RunID: r.info.RunID, Tags: tags, Metrics: points}, nil)
+		if isCode(err, codeBad) {
+			known, herr := r.dropKnown(ctx)
+			if herr != nil {
+				return herr
+			}
+			if known {
+				continue
+			}
+		}
+		if err != nil {
 			return err
 		}
 		for _, t := range tags {
@@ -273,6 +283,27 @@ func (r *run) flush(ctx context.Context) error {
 		r.flushed = r.t.conf.Now()
 	}
 	return nil
+}
+
+// dropKnown takes out of the buffer the points that the server has. MLflow 2 refuses a whole batch for a NaN that it has already.
+func (r *run) dropKnown(ctx context.Context) (dropped bool, err error) {
+	have := map[string]map[point]struct{}{}
+	for _, p := range r.points {
+		if have[p.Key] != nil {
+			continue
+		}
+		have[p.Key] = map[point]struct{}{}
+		err := r.history(ctx, p.Key, func(known point) { have[p.Key][known] = struct{}{} })
+		if err != nil {
+			return false, err
+		}
+	}
+	before := len(r.points)
+	r.points = slices.DeleteFunc(r.points, func(p metric) bool {
+		_, known := have[p.Key][pointOf(int64(p.Step), int64(p.Timestamp), float64(p.Value))]
+		return known
+	})
+	return len(r.points) < before, nil
 }
 
 func (r *run) flushParams(ctx context.Context) error {
@@ -408,22 +439,30 @@ func (r *run) lostPoints(ctx context.Context, name string, latest map[string]met
 	if m, there := latest[name]; there {
 		delete(want, pointOf(int64(m.Step), int64(m.Timestamp), float64(m.Value)))
 	}
+	if len(want) == 0 {
+		return 0, nil
+	}
+	err := r.history(ctx, name, func(p point) { delete(want, p) })
+	return len(want), err
+}
+
+// history tells of every point of a metric that the server has.
+func (r *run) history(ctx context.Context, name string, point func(point)) error {
 	token := ""
-	for len(want) > 0 {
+	for {
 		var a historyAnswer
 		q := url.Values{"run_id": {r.info.RunID}, "metric_key": {name}, "max_results": {"25000"}}
 		if token != "" {
 			q.Set("page_token", token)
 		}
 		if err := r.t.client.get(ctx, "metrics/get-history", q, &a); err != nil {
-			return 0, err
+			return err
 		}
 		for _, m := range a.Metrics {
-			delete(want, pointOf(int64(m.Step), int64(m.Timestamp), float64(m.Value)))
+			point(pointOf(int64(m.Step), int64(m.Timestamp), float64(m.Value)))
 		}
 		if token = a.NextToken; token == "" {
-			break
+			return nil
 		}
 	}
-	return len(want), nil
 }
