@@ -7,6 +7,7 @@ import (
 	"os"
 	"runtime"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -20,16 +21,20 @@ func (a *app) doctorCommand() *cobra.Command {
 		Use:   "doctor",
 		Short: "Check that everything salescast needs is there, and say what to do if not",
 		Long: `Check the engines and where they were loaded from, the folders that are written, threads and memory, and
-the workspace if one is given. What is missing is said with what to do; a failure exits with 69.
+the workspace if one is given, in a folder or in object storage, and the MLflow server of MLFLOW_TRACKING_URI
+if that is set. What is missing is said with what to do; a failure exits with 69.
 
 Reads the environment. Leaves nothing behind.`,
-		Example: "  salescast doctor\n  salescast doctor -w runs/bakery --output json",
+		Example: "  salescast doctor\n  salescast doctor -w runs/bakery --output json\n  salescast doctor -w s3://salescast/runs/today",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return a.doctor(cmd.Context())
+			return a.doctor(cmd.Context(), cmd)
 		},
 	}
 }
+
+// doctorPatience is how long the doctor waits for a service that is away.
+const doctorPatience = 2 * time.Second
 
 // diagnosis is what "doctor --output json" prints.
 type diagnosis struct {
@@ -37,7 +42,7 @@ type diagnosis struct {
 	Findings []doctor.Finding `json:"findings"`
 }
 
-func (a *app) doctor(ctx context.Context) error {
+func (a *app) doctor(ctx context.Context, cmd *cobra.Command) error {
 	engines := a.engines()
 	defer engines.Close()
 	checks := []doctor.Check{
@@ -45,13 +50,28 @@ func (a *app) doctor(ctx context.Context) error {
 		doctor.Cache(engineCache()), doctor.Machine(os.DirFS("/"), a.global.threads, runtime.NumCPU()),
 	}
 	if w := a.global.workspace; w != "" {
-		_, at, err := a.openStore(w)
-		if err != nil {
+		store, at, err := a.openStoreFor(w, doctorPatience)
+		if tasks.KindOf(err) == tasks.KindUsage {
 			return err
 		}
 		if at.Scheme == artifact.SchemeFile {
 			checks = append(checks, doctor.Folder("workspace", at.Path))
+		} else {
+			checks = append(checks, doctor.Store(func() (artifact.Store, error) { return store, err }))
 		}
+	}
+	if uri := a.getenv("MLFLOW_TRACKING_URI"); uri != "" {
+		c, err := a.loadConfig(cmd)
+		if err != nil {
+			return err
+		}
+		checks = append(checks, doctor.MLflow(uri, func(ctx context.Context) (string, error) {
+			server, err := a.openMLflow(uri, doctorPatience)
+			if err != nil {
+				return "", err
+			}
+			return server.Ping(ctx, or(a.getenv("MLFLOW_EXPERIMENT_NAME"), c.Tracking.Experiment))
+		}))
 	}
 	d := diagnosis{Findings: doctor.Run(ctx, checks)}
 	d.Status = doctor.Worst(d.Findings)

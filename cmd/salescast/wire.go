@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"salescast/pkg/artifact"
 	"salescast/pkg/artifact/dir"
@@ -18,6 +19,11 @@ import (
 
 // openStore opens the store at an address. This file is the only one that knows which implementations there are.
 func (a *app) openStore(url string) (artifact.Store, artifact.Location, error) {
+	return a.openStoreFor(url, 0)
+}
+
+// openStoreFor opens a store that waits only so long for a service that is away, or as long as is usual where patience is 0.
+func (a *app) openStoreFor(url string, patience time.Duration) (artifact.Store, artifact.Location, error) {
 	at, err := artifact.ParseLocation(url)
 	if err != nil {
 		return nil, at, &tasks.Error{Kind: tasks.KindUsage, Op: "open workspace", Err: err}
@@ -30,7 +36,9 @@ func (a *app) openStore(url string) (artifact.Store, artifact.Location, error) {
 		}
 		return s, at, nil
 	default:
-		s, err := s3.New(a.s3Config(), at)
+		conf := a.s3Config()
+		conf.Patience = patience
+		s, err := s3.New(conf, at)
 		if err != nil {
 			kind := tasks.KindConfig
 			if errors.Is(err, fs.ErrPermission) {

@@ -3,6 +3,7 @@ package artifact
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"iter"
 	"time"
@@ -58,6 +59,9 @@ type Info struct {
 
 // ErrUnavailable is a place that is configured and cannot be reached, is too slow, or is full: trying again later may help.
 var ErrUnavailable = errors.New("storage is unavailable")
+
+// ErrFull is the ErrUnavailable of a place without room.
+var ErrFull = fmt.Errorf("%w: no room is left", ErrUnavailable)
 
 // ErrChanged is a Replace that lost to another writer.
 var ErrChanged = errors.New("the object was changed by another writer")

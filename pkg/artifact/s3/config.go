@@ -17,6 +17,7 @@ import (
 	"github.com/minio/minio-go/v7/pkg/credentials"
 
 	"salescast/pkg/artifact"
+	"salescast/pkg/internal/outage"
 )
 
 // Config says where the storage is and who we are there.
@@ -33,7 +34,7 @@ type Config struct {
 	CABundle string
 	// PartSize bounds one request and the memory of one write: 16 MiB where 0. An object has at most 10,000 parts.
 	PartSize int
-	// Patience is how long a call goes on trying while the server is away or slow: 1 minute where 0.
+	// Patience is how long calls go on trying, all together, while the server is away or slow: 1 minute where 0.
 	Patience time.Duration
 	// Transport replaces the network, for tests of faults; nil is the real one.
 	Transport http.RoundTripper
@@ -87,15 +88,15 @@ func (c Config) open(at artifact.Location) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Store{client: client, at: at, endpoint: endpoint, partSize: c.PartSize, patience: c.Patience}
+	s := &Store{client: client, at: at, endpoint: endpoint, partSize: c.PartSize, outage: outage.Outage{Patience: c.Patience}}
 	if s.partSize == 0 {
 		s.partSize = defaultPartSize
 	}
 	if s.partSize < minPartSize {
 		return nil, fmt.Errorf("parts of %d bytes: S3 wants at least %d", s.partSize, minPartSize)
 	}
-	if s.patience == 0 {
-		s.patience = defaultPatience
+	if c.Patience == 0 {
+		s.outage.Patience = defaultPatience
 	}
 	return s, nil
 }

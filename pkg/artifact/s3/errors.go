@@ -17,21 +17,28 @@ import (
 	"salescast/pkg/artifact"
 )
 
+// lastTry bounds an attempt on a store that has not answered for all our patience.
+const lastTry = 10 * time.Second
+
 // errPrecondition is an If-Match or If-None-Match that did not hold.
 var errPrecondition = errors.New("the precondition failed")
 
 // try calls f until it succeeds, fails for good, or patience ends. It says whether f was called more than once, so that an earlier
-// call may have succeeded without our hearing of it. limit bounds one call.
+// call may have succeeded without our hearing of it. Patience is that of all calls together, from the first that had no answer. limit bounds one call.
 func (s *Store) try(ctx context.Context, limit time.Duration, f func(context.Context) error) (again bool, err error) {
-	deadline := time.Now().Add(s.patience) //nolint:forbidigo // measures waiting, is never recorded
+	began := time.Now() //nolint:forbidigo // measures waiting, is never recorded
 	for pause := 200 * time.Millisecond; ; pause = min(2*pause, 5*time.Second) {
 		if err := ctx.Err(); err != nil {
 			return again, err
+		}
+		if s.outage.Over(time.Now()) { //nolint:forbidigo // as above
+			limit = min(limit, lastTry)
 		}
 		attempt, cancel := context.WithTimeout(ctx, limit)
 		err := f(attempt)
 		cancel()
 		if err == nil {
+			s.outage.Passed()
 			return again, nil
 		}
 		if ctx.Err() != nil {
@@ -39,8 +46,10 @@ func (s *Store) try(ctx context.Context, limit time.Duration, f func(context.Con
 		}
 		retry, known := s.classify(err)
 		if !retry {
+			s.outage.Passed()
 			return again, known
 		}
+		deadline := s.outage.Failed(began, time.Now()) //nolint:forbidigo // as above
 		pause := pause/2 + rand.N(pause)
 		if time.Until(deadline) < pause {
 			return again, known
@@ -73,7 +82,7 @@ func (s *Store) classify(err error) (retry bool, known error) {
 		return false, fmt.Errorf("%w: %s refuses our credentials or they do not allow this: check AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and the policy of bucket %q (%s: %s)",
 			fs.ErrPermission, s.endpoint, s.at.Bucket, r.Code, r.Message)
 	case r.StatusCode == http.StatusInsufficientStorage || strings.Contains(r.Code, "StorageFull") || strings.Contains(r.Code, "QuotaExceeded"):
-		return false, fmt.Errorf("%w: %s is full: free some space there and try again (%s)", artifact.ErrUnavailable, s.endpoint, r.Code)
+		return false, fmt.Errorf("%w: %s is full: free some space there and try again (%s)", artifact.ErrFull, s.endpoint, r.Code)
 	case transient(r.StatusCode) || r.Code == "SlowDown" || r.Code == "RequestTimeout" || r.Code == "ConditionalRequestConflict" || r.Code == "OperationAborted":
 		return true, fmt.Errorf("%w: %s answers %d (%s: %s)", artifact.ErrUnavailable, s.endpoint, r.StatusCode, r.Code, r.Message)
 	}

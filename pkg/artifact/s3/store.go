@@ -15,6 +15,7 @@ import (
 	"github.com/minio/minio-go/v7"
 
 	"salescast/pkg/artifact"
+	"salescast/pkg/internal/outage"
 )
 
 const (
@@ -29,7 +30,7 @@ type Store struct {
 	at       artifact.Location
 	endpoint string
 	partSize int
-	patience time.Duration
+	outage   outage.Outage
 }
 
 var _ artifact.Store = (*Store)(nil)

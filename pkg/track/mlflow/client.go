@@ -18,6 +18,7 @@ import (
 	"strings"
 	"time"
 
+	"salescast/pkg/internal/outage"
 	"salescast/pkg/track"
 )
 
@@ -26,6 +27,8 @@ const (
 	callLimit = time.Minute
 	// fileLimit bounds one call that carries a file.
 	fileLimit = 15 * time.Minute
+	// lastTry bounds a call to a server that has not answered for all our patience; a little more than it waits for its database.
+	lastTry = 25 * time.Second
 	// maxAnswer bounds what is read of an answer.
 	maxAnswer = 64 << 20
 	maxError  = 16 << 10
@@ -33,11 +36,11 @@ const (
 
 // client speaks HTTP. It retries what may be repeated; create asks before it repeats.
 type client struct {
-	http     *http.Client
-	base     *url.URL
-	auth     string
-	patience time.Duration
-	confirm  time.Duration
+	http    *http.Client
+	base    *url.URL
+	auth    string
+	outage  outage.Outage
+	confirm time.Duration
 }
 
 // apiError is a refusal by the server.
@@ -110,7 +113,7 @@ func (c *client) do(ctx context.Context, r request) error {
 		if err == nil || ctx.Err() != nil {
 			return err
 		}
-		if retry, known := c.classify(r, err); !retry || !w.next(ctx, err) {
+		if retry, known := c.classify(r, err); !retry || !c.next(ctx, w, err) {
 			return known
 		}
 	}
@@ -135,7 +138,7 @@ func (c *client) create(ctx context.Context, r request, find func(context.Contex
 				return err
 			}
 		}
-		if !w.next(ctx, err) {
+		if !c.next(ctx, w, err) {
 			return known
 		}
 	}
@@ -162,7 +165,7 @@ func (c *client) await(ctx context.Context, find func(context.Context) (bool, er
 
 // waiting is the pauses of one call that is repeated.
 type waiting struct {
-	until  time.Time
+	began  time.Time
 	pause  time.Duration
 	faults int
 }
@@ -171,11 +174,12 @@ type waiting struct {
 const maxFaults = 3
 
 func (c *client) wait() *waiting {
-	return &waiting{until: time.Now().Add(c.patience), pause: 500 * time.Millisecond} //nolint:forbidigo // measures waiting, is never recorded
+	return &waiting{began: time.Now(), pause: 500 * time.Millisecond} //nolint:forbidigo // measures waiting, is never recorded
 }
 
-// next pauses, and answers false where patience or the context is at its end.
-func (w *waiting) next(ctx context.Context, err error) bool {
+// next pauses, and answers false where patience, which is that of all calls together, or the context is at its end.
+func (c *client) next(ctx context.Context, w *waiting, err error) bool {
+	until := c.outage.Failed(w.began, time.Now()) //nolint:forbidigo // measures waiting, is never recorded
 	pause := w.pause/2 + rand.N(w.pause)
 	w.pause = min(2*w.pause, 30*time.Second)
 	if e, ok := errors.AsType[*apiError](err); ok {
@@ -186,7 +190,7 @@ func (w *waiting) next(ctx context.Context, err error) bool {
 			}
 		}
 	}
-	if time.Until(w.until) < pause {
+	if time.Until(until) < pause {
 		return false
 	}
 	select {
@@ -203,6 +207,9 @@ func (c *client) once(ctx context.Context, r request) error {
 	if r.file != nil || r.sink != nil {
 		limit = fileLimit
 	}
+	if c.outage.Over(time.Now()) { //nolint:forbidigo // measures waiting, is never recorded
+		limit = min(limit, lastTry)
+	}
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	req, err := c.build(ctx, r)
@@ -214,6 +221,9 @@ func (c *client) once(ctx context.Context, r request) error {
 		return err
 	}
 	defer resp.Body.Close()
+	if resp.StatusCode < http.StatusInternalServerError {
+		c.outage.Passed()
+	}
 	if resp.StatusCode/100 != 2 {
 		return refusal(resp)
 	}

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"salescast/pkg/artifact"
+	"salescast/pkg/internal/outage"
 )
 
 // Config says where the server is and who we are there. The environment variables of MLflow's own client are named beside the fields.
@@ -26,7 +27,7 @@ type Config struct {
 	// (MLFLOW_TRACKING_SERVER_CERT_PATH); ClientCert a PEM file with our certificate and key (MLFLOW_TRACKING_CLIENT_CERT_PATH).
 	InsecureTLS        bool
 	CACert, ClientCert string
-	// Patience is how long one call goes on trying while the server is away or slow: 4 minutes where 0.
+	// Patience is how long calls go on trying, all together, while the server is away or slow: 4 minutes where 0.
 	Patience time.Duration
 	// Confirm is how long to look for what a call may have made whose answer was lost: 30 s where 0, longer than a server waits for
 	// its database.
@@ -56,7 +57,7 @@ func (c Config) client() (*client, error) {
 	}
 	out := &client{
 		http: &http.Client{Transport: transport, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }},
-		base: u, patience: c.Patience, confirm: c.Confirm,
+		base: u, outage: outage.Outage{Patience: c.Patience}, confirm: c.Confirm,
 	}
 	switch {
 	case c.Username != "":
@@ -64,8 +65,8 @@ func (c Config) client() (*client, error) {
 	case c.Token != "":
 		out.auth = "Bearer " + c.Token
 	}
-	if out.patience == 0 {
-		out.patience = 4 * time.Minute
+	if out.outage.Patience == 0 {
+		out.outage.Patience = 4 * time.Minute
 	}
 	if out.confirm == 0 {
 		out.confirm = 30 * time.Second
