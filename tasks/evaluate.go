@@ -24,14 +24,9 @@ const (
 // Evaluate scores the predictions at the test origins: metrics.json, metrics_by_series.csv, predictions.csv and, with Charts, charts/*.png.
 func Evaluate(ctx context.Context, env Env, o EvaluateOptions) (*Result, error) {
 	if len(o.Models) == 0 {
-		in, err := OpenStep(ctx, env.Store, "ensemble")
-		if err != nil {
+		var err error
+		if o.Models, err = combined(ctx, env); err != nil {
 			return nil, err
-		}
-		for _, i := range in.Manifest.Inputs {
-			if m, ok := strings.CutPrefix(i.Step, "train/"); ok {
-				o.Models = append(o.Models, m)
-			}
 		}
 	}
 	spec := stepSpec{Name: "evaluate", Options: o, Inputs: append([]string{"ensemble", "validate"}, trainSteps(o.Models)...), Force: o.Force, Salt: map[string]string{"evaluate": "1"}}
@@ -67,6 +62,21 @@ func Evaluate(ctx context.Context, env Env, o EvaluateOptions) (*Result, error) 
 			Panel: p, Predictions: pr, Evaluation: ev, Primary: primaryModel, Baseline: baselineModel, Target: schema.Target, Importance: imp,
 		})
 	})
+}
+
+// combined are the members that the workspace's ensemble was made of.
+func combined(ctx context.Context, env Env) ([]string, error) {
+	in, err := OpenStep(ctx, env.Store, "ensemble")
+	if err != nil {
+		return nil, err
+	}
+	var models []string
+	for _, i := range in.Manifest.Inputs {
+		if m, ok := strings.CutPrefix(i.Step, "train/"); ok {
+			models = append(models, m)
+		}
+	}
+	return models, nil
 }
 
 func trainSteps(models []string) []string {

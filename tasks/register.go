@@ -46,6 +46,7 @@ const registeredName = "registered.json"
 
 // RegisterOptions say how models are named and when one becomes champion.
 type RegisterOptions struct {
+	// Models are the members to register beside the ensemble; empty are those that it was made of.
 	Models []string `json:"models"`
 	// Prefix begins the names of models: PREFIX_ensemble, PREFIX_xgboost.
 	Prefix string `json:"prefix"`
@@ -104,6 +105,12 @@ type Stager interface {
 func Register(ctx context.Context, env Env, o RegisterOptions) (*Result, error) {
 	if env.Registry == nil {
 		return nil, &Error{Kind: KindConfig, Op: "register", Err: errors.New("no model registry is set up")}
+	}
+	if len(o.Models) == 0 {
+		var err error
+		if o.Models, err = combined(ctx, env); err != nil {
+			return nil, err
+		}
 	}
 	spec := stepSpec{
 		Name: "register", Options: o, Inputs: append([]string{"validate", "ensemble"}, trainSteps(o.Models)...), Seed: o.Seed, Force: o.Force,
