@@ -62,6 +62,10 @@ fmt: $(GOLANGCI_LINT) ## Format the code
 $(GOLANGCI_LINT):
 	GOBIN=$(CURDIR)/$(@D) $(GO) install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(GOLANGCI_LINT_VERSION)
 
+.PHONY: bench-accuracy
+bench-accuracy: build ## Score forecasts of the past on every configuration of a folder: make bench-accuracy DATA=folder
+	$(GO) run ./bench/accuracy bin/salescast "$(DATA)" "$$(mktemp -d)"
+
 .PHONY: bench
 bench: engines ## Run the benchmarks
 	$(GO) test -run '^$$' -bench . -benchmem ./...

@@ -152,7 +152,10 @@ func (l spying) Fit(ctx context.Context, train regress.Source, _ *regress.Valid)
 		l.t.Errorf("%d training rows, want those of two windows, %d", train.Rows(), 2*rows)
 	}
 	var y []float32
-	for b := range train.Blocks(ctx) {
+	for b, err := range train.Blocks(ctx) {
+		if err != nil {
+			return nil, err
+		}
 		y = append(y, b.Y...)
 	}
 	// Rows come in the order of the windows: the left out one shows where log errors, up to a constant per series, do not match.
