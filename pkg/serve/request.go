@@ -263,6 +263,7 @@ func (ch *changes) over(other *changes) *changes {
 			}
 		}
 		out.values[k] = row
+		out.ids[k.id] = true
 	}
 	for _, s := range other.series {
 		if !slices.Contains(out.series, s) {

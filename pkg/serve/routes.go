@@ -314,13 +314,13 @@ func (s *Server) question(ctx context.Context, r *forecastRequest, changed json.
 	if err != nil {
 		return nil, nil, nil, err
 	}
-	v, release, err := s.models.acquire(r.Model)
+	v, done, err := s.models.acquire(r.Model)
 	if err != nil {
 		return nil, nil, nil, err
 	}
 	defer func() {
 		if err != nil {
-			release()
+			done()
 		}
 	}()
 	if base, err = newQuestion(v, r.Horizon, r.Quantiles, r.Drivers); err != nil {
@@ -331,7 +331,7 @@ func (s *Server) question(ctx context.Context, r *forecastRequest, changed json.
 		return nil, nil, nil, err
 	}
 	if changed == nil {
-		return base, nil, release, base.resolve(ctx, r, history, planned, s.limits())
+		return base, nil, done, base.resolve(ctx, r, history, planned, s.limits())
 	}
 	if other, err = newQuestion(v, r.Horizon, r.Quantiles, r.Drivers); err != nil {
 		return nil, nil, nil, err
@@ -349,7 +349,7 @@ func (s *Server) question(ctx context.Context, r *forecastRequest, changed json.
 	if err = base.resolve(ctx, r, history, planned, s.limits()); err != nil {
 		return nil, nil, nil, err
 	}
-	return base, other, release, other.resolve(ctx, r, history, planned.over(extra), s.limits())
+	return base, other, done, other.resolve(ctx, r, history, planned.over(extra), s.limits())
 }
 
 func (s *Server) forecast(w http.ResponseWriter, r *http.Request) error {

@@ -13,11 +13,15 @@ import (
 	"strings"
 
 	"salescast/pkg/artifact"
+	"salescast/pkg/bundle"
 	"salescast/pkg/track"
 )
 
 // ensembleName is the folder of the bundle in a workspace, and the name of the model that combines the others.
 const ensembleName = "ensemble"
+
+// bundleTag names the folder of a registered version's bundle where its source is another form of the model.
+const bundleTag = "salescast.bundle"
 
 // registryScheme begins the address of a registered model.
 const registryScheme = "models:/"
@@ -97,6 +101,9 @@ func (o *Options) find(ctx context.Context, a address) (*found, error) {
 			return nil, fmt.Errorf("look up %s: %w", a.model, err)
 		}
 		at, out.version, out.aliases = v.Source, v.Version, v.Aliases
+		if tagged := v.Tags[bundleTag]; tagged != "" {
+			at = tagged
+		}
 		out.state = v.Version + " " + v.Source + " "
 	}
 	store, err := o.OpenStore(at)
@@ -120,9 +127,11 @@ type folder struct {
 	store    artifact.Store
 	prefix   string // of the step's folder; "" where the store's root is that folder
 	manifest artifact.Manifest
+	// bare folders have no manifest: the bundle itself says the digests of its files.
+	bare bool
 }
 
-// openFolder reads the manifest of a workspace's ensemble, or of the folder itself.
+// openFolder reads the manifest of a workspace's ensemble, or of the folder itself; one attempt's folder has none.
 func openFolder(ctx context.Context, store artifact.Store) (*folder, string, error) {
 	for _, prefix := range []string{ensembleName, ""} {
 		r, info, err := store.Get(ctx, path.Join(prefix, artifact.ManifestName))
@@ -141,11 +150,21 @@ func openFolder(ctx context.Context, store artifact.Store) (*folder, string, err
 		}
 		return &folder{store: store, prefix: prefix, manifest: m}, info.ETag + " " + m.Attempt, nil
 	}
+	info, err := store.Stat(ctx, bundle.Name)
+	if err == nil {
+		return &folder{store: store, bare: true}, info.ETag, nil
+	}
+	if !errors.Is(err, fs.ErrNotExist) {
+		return nil, "", err
+	}
 	return nil, "", fmt.Errorf("there is no finished ensemble: %w", fs.ErrNotExist)
 }
 
 // ReadFile reads a file of the bundle and compares it with the manifest.
 func (f *folder) ReadFile(ctx context.Context, name string, limit int64) ([]byte, error) {
+	if f.bare {
+		return f.read(ctx, name, limit)
+	}
 	for _, file := range f.manifest.Files {
 		if file.Name != name {
 			continue
