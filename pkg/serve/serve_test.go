@@ -601,4 +601,3 @@ func BenchmarkForecast(b *testing.B) {
 		})
 	}
 }
-
