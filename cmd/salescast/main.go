@@ -17,10 +17,10 @@ import (
 // patience is how long a stopped command may take to leave by itself.
 const patience = 2500 * time.Millisecond
 
-func main() { os.Exit(process()) }
+func main() { os.Exit(process(os.Stderr)) }
 
 // process runs the command of this process: its arguments, streams, environment and signals.
-func process() int {
+func process(stderr io.Writer) int {
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
 	var code atomic.Int32
@@ -43,7 +43,7 @@ func process() int {
 		}
 	}()
 	a := &app{
-		out: os.Stdout, err: os.Stderr, getenv: os.Getenv, environ: os.Environ, now: time.Now,
+		out: os.Stdout, err: stderr, getenv: os.Getenv, environ: os.Environ, now: time.Now,
 		errTerminal: term.IsTerminal(int(os.Stderr.Fd())), outTerminal: term.IsTerminal(int(os.Stdout.Fd())),
 	}
 	err := a.run(ctx, os.Args[1:])

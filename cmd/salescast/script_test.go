@@ -11,7 +11,7 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){"salescast": main})
+	testscript.Main(m, map[string]func(){"salescast": main, "salescast-held": heldMain})
 }
 
 // Each script is one story of the command line; scriptwords_test.go has the words they have beyond testscript's own.

@@ -9,10 +9,12 @@ import (
 	"io/fs"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 
@@ -22,23 +24,34 @@ import (
 )
 
 // cmdExits runs a program and wants one exit code: "exits 65 salescast validate". Its output is in exits.out and exits.err. Options
-// before the program: "-after 300ms TERM" sends a signal, "-fsize 4096" bounds the files it may write, in KiB.
+// before the program: "-after 300ms TERM" sends a signal; "-at STEP TERM" sends it when the step has begun, before it did anything else;
+// "-fsize 4096" bounds the files it may write, in KiB; "-bound" takes from root the right to write where permissions forbid it.
 func cmdExits(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) < 2 {
-		ts.Fatalf("usage: exits CODE [-after DURATION TERM|INT|KILL] [-fsize KIB] PROGRAM ARGS...")
+		ts.Fatalf("usage: exits CODE [-after DURATION TERM|INT|KILL] [-at STEP TERM|INT|KILL] [-fsize KIB] [-bound] PROGRAM ARGS...")
 	}
 	want, err := strconv.Atoi(args[0])
 	ts.Check(err)
 	args = args[1:]
 	var after time.Duration
 	var sig os.Signal
+	at := ""
+	signals := map[string]os.Signal{"TERM": syscall.SIGTERM, "INT": syscall.SIGINT, "KILL": syscall.SIGKILL}
 	for strings.HasPrefix(args[0], "-") {
 		switch args[0] {
 		case "-after":
 			after, err = time.ParseDuration(args[1])
 			ts.Check(err)
-			sig = map[string]os.Signal{"TERM": syscall.SIGTERM, "INT": syscall.SIGINT, "KILL": syscall.SIGKILL}[args[2]]
+			sig = signals[args[2]]
 			args = args[3:]
+		case "-at":
+			at, sig = args[1], signals[args[2]]
+			args = append([]string{args[3] + "-held", "--log-level=debug", "--log-format=json"}, args[4:]...)
+		case "-bound":
+			args = args[1:]
+			if os.Geteuid() == 0 {
+				args = append([]string{"setpriv", "--bounding-set=-dac_override,-dac_read_search"}, args...)
+			}
 		case "-fsize":
 			args = append([]string{"sh", "-c", "ulimit -f " + args[1] + ` && exec "$0" "$@"`}, args[2:]...)
 		default:
@@ -61,8 +74,22 @@ func cmdExits(ts *testscript.TestScript, neg bool, args []string) {
 			cmd.Env = append(cmd.Env, k+"="+v)
 		}
 	}
+	if at != "" {
+		r, w, err := os.Pipe()
+		ts.Check(err)
+		defer r.Close()
+		cmd.ExtraFiles = []*os.File{w}
+		cmd.Env = append(cmd.Env, heldStep+"="+at)
+		ts.Check(cmd.Start())
+		ts.Check(w.Close())
+		if n, _ := r.Read(make([]byte, 1)); n != 1 {
+			_ = cmd.Wait()
+			ts.Fatalf("it ended before step %s began:\n%s", at, tail(errs.String()))
+		}
+	} else {
+		ts.Check(cmd.Start())
+	}
 	began := time.Now()
-	ts.Check(cmd.Start())
 	if sig != nil {
 		timer := time.AfterFunc(after, func() { _ = cmd.Process.Signal(sig) })
 		defer timer.Stop()
@@ -86,6 +113,32 @@ func cmdExits(ts *testscript.TestScript, neg bool, args []string) {
 	if sig != nil && took > after+3*time.Second {
 		ts.Fatalf("it left %v after the signal, want less than 3 s", took-after)
 	}
+}
+
+// heldStep names the step at whose first phase salescast-held waits for a signal.
+const heldStep = "SALESCAST_TEST_HELD_STEP"
+
+// heldMain is salescast, but that it waits for a signal where a step begins: it says so on file 3 and goes on when the signal is there.
+func heldMain() {
+	h := &held{step: os.Getenv(heldStep), signals: make(chan os.Signal, 1)}
+	signal.Notify(h.signals, syscall.SIGTERM, syscall.SIGINT)
+	os.Exit(process(h))
+}
+
+type held struct {
+	step    string
+	signals chan os.Signal
+	once    sync.Once
+}
+
+func (h *held) Write(p []byte) (int, error) {
+	if bytes.Contains(p, []byte(`"step":"`+h.step+`","phase":"`)) {
+		h.once.Do(func() {
+			_, _ = os.NewFile(3, "waiting").Write([]byte("w"))
+			<-h.signals
+		})
+	}
+	return os.Stderr.Write(p)
 }
 
 func tail(s string) string {

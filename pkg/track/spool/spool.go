@@ -182,7 +182,7 @@ func (s *space) give(n int64) { s.used.Add(-n) }
 
 // full marks the errors of a disk that has no room left.
 func full(err error) error {
-	if errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) {
+	if errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) || errors.Is(err, syscall.EFBIG) {
 		return fmt.Errorf("%w: %w", track.ErrUnavailable, err)
 	}
 	return err
