@@ -31,13 +31,7 @@ func Forecast(ctx context.Context, env Env, o ForecastOptions) (*Result, error) 
 		step.Sources = []artifact.Input{{Step: m.URL, Digest: m.Digest}}
 	}
 	return runStep(ctx, env, step, func(ctx context.Context, s *Step) error {
-		files := bundle.Reader(nil)
-		if m != nil {
-			files = m.reader
-		} else {
-			files = s.Input("ensemble")
-		}
-		err := forecastNext(ctx, env, s, o, files)
+		err := forecastNext(ctx, env, s, o, m)
 		var noPlan *forecast.MissingPlanError
 		var missing *regress.UnavailableError
 		switch {
@@ -53,11 +47,22 @@ func Forecast(ctx context.Context, env Env, o ForecastOptions) (*Result, error) 
 	})
 }
 
-func forecastNext(ctx context.Context, env Env, s *Step, o ForecastOptions, files bundle.Reader) (err error) {
+func forecastNext(ctx context.Context, env Env, s *Step, o ForecastOptions, m *Model) (err error) {
 	s.Phase("open", 0)
-	p, _, err := readPanel(ctx, s.Input("validate"))
+	p, schema, err := readPanel(ctx, s.Input("validate"))
 	if err != nil {
 		return err
+	}
+	if m != nil {
+		if err := m.fits(ctx, schema); err != nil {
+			return err
+		}
+	}
+	files := bundle.Reader(nil)
+	if m != nil {
+		files = m.reader
+	} else {
+		files = s.Input("ensemble")
 	}
 	b, err := bundle.Open(ctx, files, env.Learners.Open)
 	if err != nil {

@@ -8,11 +8,13 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"slices"
 	"strings"
 
 	"salescast/pkg/artifact"
 	"salescast/pkg/bundle"
 	"salescast/pkg/calendar"
+	"salescast/pkg/columnar"
 	"salescast/pkg/track"
 )
 
@@ -108,6 +110,28 @@ func (m *Model) Data(ctx context.Context) (DataOptions, error) {
 		return o, &Error{Kind: KindData, Op: "read " + inputName + " at " + m.URL, Err: err}
 	}
 	return o, nil
+}
+
+// fits says whether data of a schema has the columns that the model reads.
+func (m *Model) fits(ctx context.Context, s columnar.PanelSchema) error {
+	want, err := m.Data(ctx)
+	if err != nil {
+		return err
+	}
+	for _, c := range []struct {
+		role       string
+		have, want []string
+	}{
+		{"keys", s.Keys, want.Keys}, {"static", s.Static, want.Static}, {"known_future", s.KnownFuture, want.KnownFuture}, {"past_only", s.PastOnly, want.PastOnly},
+	} {
+		if !slices.Equal(slices.Sorted(slices.Values(c.have)), slices.Sorted(slices.Values(c.want))) {
+			return &Error{
+				Kind: KindConfig, Op: "forecast with the model at " + m.URL, Err: fmt.Errorf("data.%s is %v, and the model was made with %v", c.role, c.have, c.want),
+				Hint: "describe the data as the model's " + inputName + " does",
+			}
+		}
+	}
+	return nil
 }
 
 // FindVersion looks up NAME@ALIAS or NAME/VERSION.

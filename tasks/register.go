@@ -285,7 +285,7 @@ func (r *registrar) create(ctx context.Context, in *Opened, name string) (track.
 	}
 	end, _ := r.panel.End()
 	n := track.NewVersion{
-		Model: name, Key: hexSum([]byte(url))[:32], Source: url, RunID: m.RunID, Description: "made by salescast " + m.Step + " in " + r.env.Store.URL(""),
+		Model: name, Key: hexSum([]byte(url))[:32], Source: url, RunID: m.RunID, Experiment: r.env.Experiment, Description: "made by salescast " + m.Step + " in " + r.env.Store.URL(""),
 		Tags: map[string]string{
 			tagBundle: url, tagOrigin: r.panel.Frequency.Day(end).String(), tagHorizon: fmt.Sprint(m.Options["horizon"]),
 			"salescast.workspace": r.env.Store.URL(""), "salescast.step": m.Step, "salescast.version": m.Binary,

@@ -26,8 +26,10 @@ type NewVersion struct {
 	// Key identifies the version across retries.
 	Key string
 	// Source is the URL of the model's files: a bundle under a workspace, or a run's artifact folder.
-	Source      string
+	Source string
+	// RunID is the tracker's id of the run that made the model, or the Key of a run of Experiment: what was kept in a spool had no other id.
 	RunID       string
+	Experiment  string
 	Description string
 	Tags        map[string]string
 }

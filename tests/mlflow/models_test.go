@@ -12,6 +12,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -208,5 +209,23 @@ func TestRegisteredModels(t *testing.T) {
 	run(binary, "forecast", "-w", "v", "--model", "models:/sales_forecast_ensemble/1")
 	if got, err := os.ReadFile(filepath.Join(shop, "v", "forecast", "forecast.csv")); err != nil || !bytes.Equal(got, forecast) {
 		t.Errorf("a forecast with version 1 in another workspace differs (%v)", err)
+	}
+
+	// A run that was kept in its workspace can be registered once it is in MLflow.
+	env = append(env, "MLFLOW_TRACKING_URI=")
+	run(binary, "run", "-w", "u", "--set", "register.enabled=false", "--set", "models=[xgboost]")
+	env = append(env, "MLFLOW_TRACKING_URI="+server.URL)
+	register := []string{"register", "-w", "u", "--models", "xgboost", "--prefix", "late"}
+	early := exec.CommandContext(t.Context(), binary, register...)
+	early.Env, early.Dir = env, shop
+	if out, err := early.CombinedOutput(); early.ProcessState.ExitCode() != 66 || !bytes.Contains(out, []byte("salescast sync")) {
+		t.Errorf("register before sync: %v\n%s", err, out)
+	}
+	run(binary, "sync", "-w", "u")
+	run(binary, register...)
+	var late struct{ Source string }
+	must(t, json.Unmarshal(run(binary, "models", "show", "late_ensemble", "-o", "json"), &late))
+	if !strings.HasPrefix(late.Source, "models:/m-") {
+		t.Errorf("a run that was brought to MLflow later is registered from %q", late.Source)
 	}
 }

@@ -69,7 +69,7 @@ func (r *Registry) create(ctx context.Context, n track.NewVersion) (versionRecor
 	tags := map[string]string{TagKey: n.Key}
 	maps.Copy(tags, n.Tags)
 	in := createVersion{Name: n.Model, Source: n.Source, RunID: n.RunID, Description: n.Description, Tags: pairs(tags)}
-	if err := r.locate(ctx, &in); err != nil {
+	if err := r.locate(ctx, &in, n.Experiment); err != nil {
 		return v, err
 	}
 	var a versionAnswer
@@ -89,23 +89,47 @@ func (r *Registry) byKey(ctx context.Context, n track.NewVersion) (versionRecord
 	return all[len(all)-1], true, nil // the oldest
 }
 
+// runOf returns a run by its id or, in an experiment, by its key.
+func (r *Registry) runOf(ctx context.Context, id, experiment string) (runRecord, error) {
+	var a runAnswer
+	err := r.t.client.get(ctx, "runs/get", url.Values{"run_id": {id}}, &a)
+	if !isCode(err, codeMissing) || experiment == "" {
+		return a.Run, err
+	}
+	e, lerr := r.t.lookExperiment(ctx, experiment)
+	if isCode(lerr, codeMissing) {
+		return a.Run, err
+	}
+	if lerr != nil {
+		return a.Run, lerr
+	}
+	found, lerr := r.t.find(ctx, e.ID, id)
+	if lerr != nil || len(found) == 0 {
+		return a.Run, cmp.Or(lerr, err)
+	}
+	return r.runOf(ctx, found[0].Info.RunID, "") // a search does not tell of outputs
+}
+
 // locate turns runs:/<run>/<folder> into the address from which the server's own clients load.
-func (r *Registry) locate(ctx context.Context, in *createVersion) error {
+func (r *Registry) locate(ctx context.Context, in *createVersion, experiment string) error {
 	id, folder, ok := strings.Cut(strings.TrimPrefix(in.Source, "runs:/"), "/")
 	if !strings.HasPrefix(in.Source, "runs:/") || !ok {
 		return nil
 	}
-	var a runAnswer
-	if err := r.t.client.get(ctx, "runs/get", url.Values{"run_id": {id}}, &a); err != nil {
+	run, err := r.runOf(ctx, id, experiment)
+	if err != nil {
 		return err
 	}
-	has, err := r.t.loggedModels(ctx, a.Run.Info.ExperimentID)
+	if in.RunID == id {
+		in.RunID = run.Info.RunID
+	}
+	has, err := r.t.loggedModels(ctx, run.Info.ExperimentID)
 	if err != nil {
 		return err
 	}
 	if has {
-		for _, o := range a.Run.Outputs.Models {
-			m, err := r.t.findModel(ctx, a.Run.Info.ExperimentID, fmt.Sprintf("model_id = '%s' AND tags.`%s` = '%s'", o.ModelID, TagModelPath, folder))
+		for _, o := range run.Outputs.Models {
+			m, err := r.t.findModel(ctx, run.Info.ExperimentID, fmt.Sprintf("model_id = '%s' AND tags.`%s` = '%s'", o.ModelID, TagModelPath, folder))
 			if err != nil {
 				return err
 			}
@@ -115,7 +139,7 @@ func (r *Registry) locate(ctx context.Context, in *createVersion) error {
 			}
 		}
 	}
-	in.Source = strings.TrimSuffix(a.Run.Info.ArtifactURI, "/") + "/" + folder
+	in.Source = strings.TrimSuffix(run.Info.ArtifactURI, "/") + "/" + folder
 	return nil
 }
 
