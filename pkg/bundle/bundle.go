@@ -353,7 +353,7 @@ func Open(ctx context.Context, r Reader, loaders Loaders) (b *Bundle, err error)
 	var members []ensemble.Member
 	defer func() {
 		if err != nil {
-			err = errors.Join(err, c.Calibration.Close())
+			err = errors.Join(err, c.Close())
 			for _, o := range members {
 				err = errors.Join(err, o.Model.Close())
 			}

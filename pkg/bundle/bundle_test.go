@@ -22,7 +22,7 @@ import (
 	"salescast/pkg/regress"
 )
 
-const horizon = 7
+const horizon = 28 // three blocks of it have errors enough to learn their sizes
 
 var levels = []float64{0.1, 0.5, 0.9}
 
@@ -119,7 +119,7 @@ func write(t *testing.T, p *panel.Panel) (files, *forecast.Prediction) {
 		}
 	}
 	at := func(name string, o calendar.Step) []float64 { return points[name][o] }
-	set := ensemble.Settings{Levels: levels, NonNegative: true}
+	set := ensemble.Settings{Levels: levels, NonNegative: true, Sizes: func(int) (regress.Learner, error) { return column{"relative"}, nil }}
 	for _, name := range names {
 		set.Candidates = append(set.Candidates, ensemble.Candidate{Name: name})
 	}
@@ -184,6 +184,9 @@ func roundTrip(t *testing.T, p *panel.Panel) {
 		}
 		same(t, name, got.Point, want.Point)
 		same(t, name+" quantiles", got.Quantiles, want.Quantiles)
+	}
+	if _, ok := b["sizes-3.txt"]; ok != (p.Series() > 2) { // fewer have fewer than 200 errors
+		t.Errorf("models of the size of errors of %d series: %v", p.Series(), ok)
 	}
 	if got := len(o.Manifest.Members); got != 4 {
 		t.Errorf("%d members, want 4", got)
