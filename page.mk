@@ -1,19 +1,18 @@
 # The page over the forecasting server. Included by the Makefile.
 
 PYTHON ?= python3
-NPM    ?= npm
 
 PAGE := .build/venvs/page
-PAGE_TOOLS := pytest==9.2.0 ruff==0.17.6 mypy==2.4.1
+PAGE_TOOLS := pytest==9.2.0 playwright==1.65.2 ruff==0.17.6 mypy==2.4.1
 
 .PHONY: page test-page
 
 page: $(PAGE)/bin/pytest ## Show the page on port 8501; it asks SALESCAST_SERVER, 127.0.0.1:8080 unless set
 	cd astro/ui && $(CURDIR)/$(PAGE)/bin/streamlit run app.py
 
-test-page: $(PAGE)/bin/pytest ## Test the page
+test-page: build $(PAGE)/bin/pytest ## Test the page, with Chromium over the real server
 	cd astro/ui && $(CURDIR)/$(PAGE)/bin/ruff check . && $(CURDIR)/$(PAGE)/bin/ruff format --check . && $(CURDIR)/$(PAGE)/bin/mypy --ignore-missing-imports *.py
-	$(PAGE)/bin/pytest astro/ui
+	SALESCAST_ENGINE_DIR= SALESCAST_BIN=$(CURDIR)/bin/salescast SALESCAST_PICTURES=$${SALESCAST_PICTURES:-$(CURDIR)/.build/pictures} $(PAGE)/bin/pytest astro/ui
 
 $(PAGE)/bin/pytest: astro/ui/requirements.txt
 	$(PYTHON) -m venv $(PAGE)

@@ -370,7 +370,7 @@ def totals(forecast: Forecast, series: Series, model: Model) -> None:
         (
             ("Total forecast", f"{total:,.0f}"),
             ("Daily average", f"{total / len(series.point):,.1f}"),
-            ("Forecast period", f"{len(series.point)} days"),
+            ("Forecast period", f"{len(series.point)} day{'s' if len(series.point) != 1 else ''}"),
             ("Model used", model.member),
         ),
         strict=True,
@@ -426,7 +426,9 @@ def comparison(client: Client, chosen: Model, history: History, horizon: int, at
             total = sum_of(answer.series[at])
             row |= {"total": total, "mean": total / len(point), "min": min(point), "max": max(point)}
         rows.append(row | measured(client, model))
-    st.plotly_chart(charts.models_chart(forecasts, at), width="stretch", key="models_chart", config=CHART)
+    st.plotly_chart(
+        charts.models_chart([(title(f.model), f.series[at]) for f in forecasts]), width="stretch", key="models_chart", config=CHART
+    )
     table = pd.DataFrame(rows)
     sums = ("total", "mean", "min", "max")
     formats = {
@@ -471,8 +473,10 @@ def whatif(client: Client, model: Model, history: History, forecast: Forecast, l
     left, right = st.columns(2)
     figures = charts.two_charts(base, changed, level)
     for place, name, series, figure in ((left, "As planned", base, figures[0]), (right, "With the change", changed, figures[1])):
-        gain = f"{difference.total:+,.0f}" if difference and series is changed else None
-        place.metric(name, number(sum_of(series), 0), gain)
+        if series is changed and difference and not math.isnan(difference.total):
+            place.metric(name, number(sum_of(series), 0), f"{difference.total:+,.0f}")
+        else:
+            place.metric(name, number(sum_of(series), 0), "total", delta_color="off", delta_arrow="off")
         place.plotly_chart(figure, width="stretch", key=f"whatif_{name}", config=CHART)
     if difference:
         low, high = sum(difference.lower), sum(difference.upper)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import html
+import math
 from collections.abc import Sequence
 
 import pandas as pd
 import plotly.graph_objects as go
 
-from client import Forecast, Series
+from client import Series
 from data import DATE, SALES, History
 
 # Colours that hold against a white and a dark ground, and are told apart by people who see colours differently.
@@ -78,7 +79,8 @@ def forecast_chart(history: pd.DataFrame, series: Series, level: int) -> go.Figu
 
 def two_charts(before: Series, after: Series, level: int) -> tuple[go.Figure, go.Figure]:
     """Both forecasts of a what-if on the same scale."""
-    top = max(*(max(s.point) for s in (before, after)), *(max(b) for s in (before, after) for b in s.band(level) if b), 0.0)
+    lines = [line for s in (before, after) for line in (s.point, s.band(level)[1] or [])]
+    top = max((v for line in lines for v in line if not math.isnan(v)), default=0.0)
     figures = []
     for series, colour, name in ((before, FORECAST, "As planned"), (after, OTHER, "What if")):
         figure = go.Figure()
@@ -117,17 +119,16 @@ def drivers_chart(series: Series, day: int) -> go.Figure:
     return figure.update_layout(hovermode="closest")
 
 
-def models_chart(forecasts: Sequence[Forecast], at: int) -> go.Figure:
-    """The forecasts of several models of one series, one line each."""
+def models_chart(forecasts: Sequence[tuple[str, Series]]) -> go.Figure:
+    """What several models forecast of one series, by their names, one line each."""
     colours = [FORECAST, OTHER, "#4d9221", "#8e5bb5", "#c2543d", "#20a39e", "#8c6d31", HISTORY]
     figure = go.Figure()
-    for i, forecast in enumerate(forecasts):
-        series = forecast.series[at]
+    for i, (name, series) in enumerate(forecasts):
         figure.add_scatter(
-            x=series.dates, y=series.point, name=safe(forecast.model), mode="lines",
+            x=series.dates, y=series.point, name=safe(name), mode="lines",
             line={"color": colours[i % len(colours)], "width": 2}, hovertemplate="%{y:,.1f}",
         )  # fmt: skip
-    return _layout(figure, 320)
+    return _layout(figure, 320, yaxis={"rangemode": "tozero"})
 
 
 def sample_chart(history: History) -> go.Figure:

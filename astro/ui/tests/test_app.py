@@ -193,5 +193,5 @@ def test_a_model_without_keys_or_intervals_or_future(server: FakeServer, monkeyp
     app = AppTest.from_file(str(UI / "app.py"), default_timeout=30).run()
     click(app, "manual")
     assert not app.exception
-    assert metric(app, "Forecast period") == "1 days"
+    assert metric(app, "Forecast period") == "1 day"
     assert "gives no intervals" in texts(app)

@@ -1,0 +1,293 @@
+"""Drives the page with Chromium, over the real server where SALESCAST_BIN names the binary, else over the small one.
+
+Pictures are written to SALESCAST_PICTURES, a temporary folder unless set.
+"""
+
+from __future__ import annotations
+
+import csv
+import datetime as dt
+import gzip
+import io
+import os
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from conftest import UI, FakeServer
+from playwright.sync_api import Browser, Page, expect, sync_playwright
+
+from client import Client
+from data import Roles, check, read_table
+
+CHROMIUM = os.environ.get("CHROMIUM", "/usr/bin/chromium")
+EXAMPLE = UI.parent.parent / "examples" / "bakery"
+expect.set_options(timeout=30_000)
+SCRIPT = "<img src=x onerror=document.title='owned'>"
+
+
+def free_port() -> int:
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return int(s.getsockname()[1])
+
+
+def wait_for(url: str, process: subprocess.Popen[bytes]) -> None:
+    for _ in range(600):
+        try:
+            with urllib.request.urlopen(url, timeout=1):
+                return
+        except OSError:
+            assert process.poll() is None, f"the process behind {url} ended with {process.returncode}"
+            time.sleep(0.1)
+    raise AssertionError(f"{url} does not answer")
+
+
+class RealServer:
+    """salescast serve over the bakery example."""
+
+    def __init__(self, binary: str, workspace: Path) -> None:
+        self.command = [binary, "serve", "--model", str(workspace), "--listen"]
+        self.port = free_port()
+        self.address = f"http://127.0.0.1:{self.port}"
+
+    def start(self) -> None:
+        self.process = subprocess.Popen([*self.command, f"127.0.0.1:{self.port}"], stderr=subprocess.DEVNULL)
+        wait_for(self.address + "/ping", self.process)
+
+    def stop(self) -> None:
+        self.process.terminate()
+        self.process.wait(20)
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealServer | FakeServer]:
+    binary = os.environ.get("SALESCAST_BIN")
+    one: RealServer | FakeServer = FakeServer()
+    if binary:
+        workspace = Path(os.environ.get("SALESCAST_WORKSPACE") or tmp_path_factory.mktemp("run") / "bakery")
+        if not (workspace / "ensemble" / "manifest.json").exists():
+            subprocess.run([binary, "run", str(EXAMPLE), "--workspace", str(workspace)], check=True, timeout=600)
+        one = RealServer(binary, workspace)
+    one.start()
+    yield one
+    one.stop()
+
+
+@pytest.fixture(scope="module")
+def address(served: RealServer | FakeServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    port = free_port()
+    log = (tmp_path_factory.mktemp("page") / "log").open("wb")
+    process = subprocess.Popen(
+        [sys.executable, "-m", "streamlit", "run", "app.py", "--server.port", str(port)],
+        cwd=UI, env=os.environ | {"SALESCAST_SERVER": served.address}, stdout=log, stderr=log,
+    )  # fmt: skip
+    wait_for(f"http://127.0.0.1:{port}/_stcore/health", process)
+    yield f"http://127.0.0.1:{port}"
+    process.terminate()
+    process.wait(20)
+    log.close()
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with sync_playwright() as p:
+        chromium = p.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield chromium
+        chromium.close()
+
+
+@pytest.fixture
+def page(browser: Browser, address: str) -> Iterator[Page]:
+    one = browser.new_page(viewport={"width": 1280, "height": 1000}, accept_downloads=True)
+    one.set_default_timeout(30_000)
+    one.goto(address)
+    expect(one.get_by_text("Server ready")).to_be_visible()
+    yield one
+    assert one.title() == "Sales Forecast Inference", "nothing from the data was run"
+    one.close()
+
+
+def tab(page: Page, name: str) -> None:
+    page.get_by_role("tab", name=name).click()
+
+
+def forecast(page: Page) -> None:
+    page.get_by_role("button", name="Forecast", exact=True).locator("visible=true").click()
+    expect(page.get_by_role("button", name="Download CSV")).to_be_visible()
+    settled(page)
+
+
+def settled(page: Page) -> None:
+    page.wait_for_timeout(300)
+    expect(page.get_by_test_id("stStatusWidget")).to_have_count(0)
+
+
+def upload(page: Page, content: bytes, name: str = "sales.csv") -> None:
+    page.locator("input[type=file]").set_input_files({"name": name, "mimeType": "text/csv", "buffer": content})
+
+
+def bakery(series: list[tuple[str, str]], named: dict[tuple[str, str], tuple[str, str]] | None = None) -> bytes:
+    """Series of the example as CSV, under other names where named."""
+    out = io.StringIO()
+    with gzip.open(EXAMPLE / "bakery_daily.csv.gz", "rt", newline="") as f:
+        reader = csv.DictReader(f)
+        writer = csv.DictWriter(out, reader.fieldnames or [], lineterminator="\n")
+        writer.writeheader()
+        for row in reader:
+            key = (row["store"], row["item"])
+            if key in series:
+                row["store"], row["item"] = (named or {}).get(key, key)
+                writer.writerow(row)
+    return out.getvalue().encode()
+
+
+def first_series(count: int) -> list[tuple[str, str]]:
+    with gzip.open(EXAMPLE / "bakery_daily.csv.gz", "rt", newline="") as f:
+        return list(dict.fromkeys((r["store"], r["item"]) for r in csv.DictReader(f)))[:count]
+
+
+def picture(page: Page, name: str) -> None:
+    folder = Path(os.environ.get("SALESCAST_PICTURES") or "/tmp/salescast-pictures")
+    folder.mkdir(parents=True, exist_ok=True)
+    page.screenshot(path=folder / f"{name}.png", full_page=True)
+
+
+def test_the_file_that_is_downloaded_has_the_numbers_of_the_server(page: Page, served: RealServer | FakeServer) -> None:
+    one, two = first_series(2)
+    content = bakery([one, two], {two: ("=cmd|' /C calc'!A0", SCRIPT)})
+    upload(page, content)
+    expect(page.get_by_text("Loaded 2,430 records")).to_be_visible()
+    forecast(page)
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Download CSV").click()
+    name = download.value.suggested_filename
+    assert dt.datetime.strptime(name, "sales_forecast_%Y%m%d_%H%M%S.csv")
+    rows = list(csv.reader(io.StringIO(Path(download.value.path()).read_text())))
+    assert rows[0] == ["store", "item", "date", "predicted_sales", "lower_bound", "upper_bound"]
+
+    client = Client(served.address)
+    model = client.models()[0][0]
+    table = read_table("f", content)
+    known = {n: n if n in table.columns else None for n in ("date", "sales", *model.keys, *model.plan)}
+    answer = client.forecast(model, check(table, known, {}, Roles(model.keys, model.plan)), 28)
+    expected = []
+    for series in answer.series:
+        lower, upper = series.band(95)
+        assert lower
+        assert upper
+        for row in zip(series.dates, series.point, lower, upper, strict=True):
+            expected.append([*series.key, row[0].isoformat(), *row[1:]])
+    got = [[r[0].removeprefix("'"), r[1], r[2], *map(float, r[3:])] for r in rows[1:]]
+    assert got == expected
+    assert any(r[0].startswith("'=cmd") for r in rows), "a formula is text"
+
+
+def test_bad_files_are_told_and_a_good_one_follows(page: Page) -> None:
+    head = b"store,item,date,sales\n"
+    bomb = io.BytesIO()
+    with gzip.GzipFile(fileobj=bomb, mode="wb") as f:
+        for _ in range(100):
+            f.write(b"\0" * (1 << 20))
+    for name, content, message in (
+        ("dates.csv", head + b"a,b,01.02.2026,5\na,b,0000-01-01,1e308\n", "3 cells cannot be used"),
+        ("wide.csv", b",".join(b"c%d" % i for i in range(10_000)) + b"\n", "10,000 columns"),
+        ("bomb.csv.gz", bomb.getvalue(), "unpacks to more than 40 MB"),
+        ("empty.csv", b"", "is empty"),
+        ("huge.csv", b"x" * (21 << 20), "must be 20.0MB or smaller"),
+    ):
+        upload(page, content, name)
+        expect(page.get_by_text(message).first).to_be_visible()
+    page.reload()
+    expect(page.get_by_text("Server ready")).to_be_visible()
+    upload(page, bakery(first_series(1)))
+    expect(page.get_by_text("Loaded 1,215 records")).to_be_visible()
+
+
+def test_data_survive_tabs_and_models(page: Page) -> None:
+    tab(page, "Sample")
+    page.get_by_label("Days", exact=True).fill("400")
+    page.get_by_label("Days", exact=True).press("Enter")
+    forecast(page)
+    tab(page, "Manual")
+    expect(page.get_by_test_id("stDataFrame").locator("visible=true")).to_be_visible()
+    store = page.get_by_label("Store").locator("visible=true")
+    store.fill("corner")
+    store.press("Enter")
+    settled(page)
+    tab(page, "Upload")
+    page.get_by_role("combobox", name="Model").click()
+    page.get_by_role("option", name="xgboost").first.click()
+    settled(page)
+    expect(page.get_by_test_id("stMetricValue").get_by_text("xgboost")).to_be_visible()
+    tab(page, "Sample")
+    expect(page.get_by_label("Days", exact=True)).to_have_value("400")
+    tab(page, "Manual")
+    expect(store).to_have_value("corner")
+    forecast(page)
+    expect(page.get_by_test_id("stMetricValue").get_by_text("28 days")).to_be_visible()
+
+
+def test_the_grid_is_edited_with_the_keyboard(page: Page) -> None:
+    tab(page, "Manual")
+    forecast(page)
+    total = page.get_by_test_id("stMetricValue").first.inner_text()
+    grid = page.get_by_test_id("stDataFrame").locator("visible=true").locator("canvas").first
+    box = grid.bounding_box()
+    assert box
+    page.mouse.click(box["x"] + box["width"] * 0.7, box["y"] + 50)
+    page.keyboard.type("90000")
+    page.keyboard.press("Enter")
+    settled(page)
+    expect(page.get_by_test_id("stMetricValue").first).not_to_have_text(total)
+
+
+def test_what_if_stands_side_by_side(page: Page) -> None:
+    upload(page, bakery(first_series(1)))
+    forecast(page)
+    page.get_by_text("On", exact=True).click()
+    expect(page.get_by_text("With the change")).to_be_visible()
+    expect(page.get_by_text("As planned").last).to_be_visible()
+
+
+def test_a_server_that_returns_is_found_without_a_reload(page: Page, served: RealServer | FakeServer) -> None:
+    tab(page, "Sample")
+    forecast(page)
+    served.stop()
+    try:
+        expect(page.get_by_text("Server away")).to_be_visible()
+        expect(page.get_by_text("does not answer").first).to_be_visible()
+    finally:
+        served.start()
+    expect(page.get_by_text("Server ready")).to_be_visible()
+    expect(page.get_by_text("does not answer")).to_have_count(0)
+    expect(page.get_by_role("button", name="Download CSV")).to_be_visible()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [1280, 390])
+def test_pictures(browser: Browser, address: str, width: int, scheme: str) -> None:
+    page = browser.new_page(viewport={"width": width, "height": 900}, color_scheme="dark" if scheme == "dark" else "light")
+    page.set_default_timeout(30_000)
+    page.goto(address)
+    expect(page.get_by_role("tab", name="Upload")).to_be_visible()
+    upload(page, bakery(first_series(2)))
+    expect(page.get_by_text("Loaded 2,430 records")).to_be_visible()
+    forecast(page)
+    page.get_by_text("Compare all models").click()
+    settled(page)
+    page.get_by_text("On", exact=True).click()
+    expect(page.get_by_text("With the change")).to_be_visible()
+    settled(page)
+    wide = page.evaluate("document.documentElement.scrollWidth")
+    assert wide <= width, "nothing is wider than the window"
+    height = page.evaluate("document.querySelector('[data-testid=stMain]').scrollHeight")
+    page.set_viewport_size({"width": width, "height": int(height) + 50})
+    page.wait_for_timeout(1500)
+    picture(page, f"page-{width}-{scheme}")
+    page.close()
