@@ -22,10 +22,12 @@ from data import (
     Roles,
     Table,
     check,
+    complete,
     from_grid,
     from_sample,
     guess_column,
     manual_days,
+    missing_plan,
     plain,
     read_table,
     sample,
@@ -79,7 +81,7 @@ def main() -> None:
     if history is None:
         st.info(f"The data of the tab {source.capitalize()} cannot be used as they are now. Mend them there, or forecast from another tab.")
         return
-    result(client, model, history, horizon, level, source)
+    result(client, model, completed(history, roles), horizon, level, source)
 
 
 # The sidebar.
@@ -307,6 +309,21 @@ def key_names(roles: Roles, tab: str) -> dict[str, str]:
     }
 
 
+def completed(history: History, roles: Roles) -> History:
+    """history with the planned columns that it lacks, each with one value that can be changed."""
+    missing = missing_plan(history, roles)
+    if not missing:
+        return history
+    values = {}
+    with st.expander(plain(f"Your data lack what the model reads: {', '.join(missing)}")):
+        st.caption("Each is taken to have the same value on all days, past and future. 0 is no promotion and no holiday.")
+        for row in batches(missing, 4):
+            for place, name in zip(st.columns(4), row, strict=False):
+                usual = 1.0 if name == guess_column("price", [name]) else 0.0
+                values[name] = float(place.number_input(name, value=usual, key=f"constant_plan_{name}"))
+    return complete(history, values)
+
+
 # The result.
 
 CHART = {"displaylogo": False, "modeBarButtonsToRemove": ["select2d", "lasso2d", "autoScale2d"], "responsive": True}
@@ -479,8 +496,8 @@ def whatif(client: Client, model: Model, history: History, forecast: Forecast, l
             place.metric(name, number(sum_of(series), 0), "total", delta_color="off", delta_arrow="off")
         place.plotly_chart(figure, width="stretch", key=f"whatif_{name}", config=CHART)
     if difference:
-        low, high = sum(difference.lower), sum(difference.upper)
-        st.caption(f"The change brings {number(difference.total, 0)} sales, day by day between {number(low, 0)} and {number(high, 0)}.")
+        gain, low, high = (number(v, 0) for v in (difference.total, sum(difference.lower), sum(difference.upper)))
+        st.caption(f"The change brings {gain} sales; the bounds of its days add up to {low} and {high}.")
 
 
 def last_price(history: History, column: str) -> float:

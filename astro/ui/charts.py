@@ -46,7 +46,7 @@ def _band(figure: go.Figure, series: Series, level: int, colour: str, name: str)
     lower, upper = series.band(level)
     if not lower or not upper:
         return
-    fill = "rgba({},{},{},0.22)".format(*(int(colour[i : i + 2], 16) for i in (1, 3, 5)))
+    fill = "rgba({},{},{},0.3)".format(*(int(colour[i : i + 2], 16) for i in (1, 3, 5)))
     line = {"width": 0, "color": colour}
     common = {"x": series.dates, "mode": "lines", "line": line, "legendgroup": name}
     figure.add_scatter(y=upper, name="upper", showlegend=False, hovertemplate="%{y:,.1f}", **common)
@@ -95,11 +95,12 @@ def two_charts(before: Series, after: Series, level: int) -> tuple[go.Figure, go
 
 def drivers_chart(series: Series, day: int) -> go.Figure:
     """What each group of features brings to one day's forecast, from the level to the forecast."""
-    names = list(series.drivers)
+    small = 5e-4 * abs(series.point[day])
+    names = [n for n, values in series.drivers.items() if not math.isnan(values[day]) and abs(values[day]) > small]
     values = [series.drivers[n][day] for n in names]
     rest = series.point[day] - sum(values)
-    if abs(rest) > 1e-6 * max(1.0, abs(series.point[day])):
-        names, values = [*names, "rest"], [*values, rest]
+    if abs(rest) > small:
+        names, values = [*names, "other"], [*values, rest]
     figure = go.Figure(
         go.Waterfall(
             orientation="h",

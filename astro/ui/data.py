@@ -309,6 +309,16 @@ def arrange(frame: pd.DataFrame, keys: tuple[str, ...]) -> History:
     return history
 
 
+def missing_plan(history: History, roles: Roles) -> list[str]:
+    """The planned columns that a model reads and the history lacks."""
+    return [name for name in roles.plan if name not in history.rows]
+
+
+def complete(history: History, values: Mapping[str, float]) -> History:
+    """history with columns that have one value on all days."""
+    return History(history.rows.assign(**values), history.plan.assign(**values), history.keys, history.notes)
+
+
 def manual_days(last: dt.date, count: int = 7) -> pd.DataFrame:
     """The manual grid as it is at first: count days up to last."""
     days = [last - dt.timedelta(days=count - 1 - i) for i in range(count)]

@@ -65,6 +65,8 @@ def test_manual_and_sample_survive_every_click(app: AppTest, server: FakeServer)
     assert not app.exception
     assert metric(app, "Forecast period") == "28 days"
     assert server.requests[-1][2]["history"]["sales"] == [5000 + 100 * i for i in range(7)]
+    assert server.requests[-1][2]["history"]["promo"] == [0] * 7
+    assert server.requests[-1][2]["history"]["price"] == [1] * 7
     app.number_input("sample_days").set_value(100).run()
     assert metric(app, "Forecast period") == "28 days"
     click(app, "sample")

@@ -173,3 +173,13 @@ def test_plain_escapes_markdown(text: str) -> None:
 def test_frames_are_selected_by_all_keys() -> None:
     frame = pd.DataFrame({"a": ["x", "x", "y"], "b": ["1", "2", "1"]})
     assert list(data.select(frame, ("a", "b"), ("x", "2")).index) == [1]
+
+
+def test_columns_that_are_missing_get_one_value() -> None:
+    roles = Roles((), ("promo", "price"))
+    history = load("date,sales,promo\n2026-01-01,1,0\n2026-01-02,,1\n", roles)
+    assert data.missing_plan(history, roles) == ["price"]
+    whole = data.complete(history, {"price": 2.5})
+    assert list(whole.rows["price"]) == [2.5]
+    assert list(whole.plan["price"]) == [2.5]
+    assert data.missing_plan(whole, roles) == []
