@@ -49,9 +49,29 @@ func (s *Step) startRun(ctx context.Context, m artifact.Manifest) error {
 	}
 	s.recorded("params", run.Params(ctx, params))
 	for _, in := range m.Inputs {
-		s.recorded("dataset", run.Dataset(ctx, track.Dataset{Name: in.Step, Digest: cut(in.Digest, 32), URI: s.inputURL(in.Step), Context: "training"}))
+		d := track.Dataset{Name: in.Step, Digest: cut(in.Digest, 32), URI: s.inputURL(in.Step), Context: datasetContext(m.Step)}
+		if o, ok := s.inputs[in.Step]; ok {
+			for _, f := range o.Manifest.Files {
+				d.Rows += f.Rows
+			}
+		}
+		s.recorded("dataset", run.Dataset(ctx, d))
 	}
 	return nil
+}
+
+// datasetContext is what a step uses its inputs for, in MLflow's words.
+func datasetContext(step string) string {
+	switch {
+	case strings.HasPrefix(step, "train/"), step == "ensemble":
+		return "training"
+	case step == "validate":
+		return "validation"
+	case step == "evaluate":
+		return "evaluation"
+	default:
+		return step
+	}
 }
 
 func (s *Step) inputURL(step string) string {

@@ -208,7 +208,9 @@ func (s *Step) attemptOnce(ctx context.Context, began time.Time, body func(conte
 		return nil, err
 	}
 	status := track.Failed // also what a panic leaves
+	machine := sample(ctx, s.env.Now)
 	defer func() {
+		points := machine.finish()
 		gctx := ctx // a step that was not stopped gives its tracker all the time it wants
 		if ctx.Err() != nil {
 			var cancel context.CancelFunc
@@ -219,6 +221,7 @@ func (s *Step) attemptOnce(ctx context.Context, began time.Time, body func(conte
 		if status != track.Finished || winner != nil {
 			s.discard(gctx)
 		}
+		s.recorded("system metrics", s.run.Metrics(gctx, points))
 		s.recorded("end", s.run.End(gctx, status, s.env.Now()))
 		for _, d := range s.scratches {
 			if rerr := os.RemoveAll(d); rerr != nil {

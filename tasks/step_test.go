@@ -455,7 +455,9 @@ func (r *recorder) Params(_ context.Context, p map[string]string) error {
 }
 
 func (r *recorder) Metrics(_ context.Context, m []track.Metric) error {
-	r.metrics = map[string]float64{}
+	if r.metrics == nil {
+		r.metrics = map[string]float64{}
+	}
 	for _, p := range m {
 		r.metrics[p.Name] = p.Value
 	}

@@ -197,6 +197,7 @@ func (a *app) sourceTags() map[string]string {
 			break
 		}
 	}
+	maps.Copy(tags, gitTags("."))
 	if v := a.getenv("GIT_COMMIT"); v != "" {
 		tags["mlflow.source.git.commit"] = v
 	}
