@@ -238,10 +238,13 @@ def test_the_grid_is_edited_with_the_keyboard(page: Page) -> None:
     forecast(page)
     total = page.get_by_test_id("stMetricValue").first.inner_text()
     grid = page.get_by_test_id("stDataFrame").locator("visible=true").locator("canvas").first
+    grid.scroll_into_view_if_needed()
     box = grid.bounding_box()
     assert box
-    page.mouse.click(box["x"] + box["width"] * 0.7, box["y"] + 50)
-    page.keyboard.type("90000")
+    page.mouse.dblclick(box["x"] + box["width"] * 0.7, box["y"] + 52)
+    page.wait_for_timeout(500)
+    page.keyboard.press("Control+A")
+    page.keyboard.type("90000", delay=30)
     page.keyboard.press("Enter")
     settled(page)
     expect(page.get_by_test_id("stMetricValue").first).not_to_have_text(total)
