@@ -4,6 +4,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -61,7 +62,7 @@ func run(url, body string, rate int, last time.Duration, pid int) error {
 	wg.Wait()
 	slices.Sort(took)
 	if len(took) == 0 {
-		return fmt.Errorf("no request was sent")
+		return errors.New("no request was sent")
 	}
 	at := func(q float64) time.Duration { return took[min(int(q*float64(len(took))), len(took)-1)] }
 	fmt.Printf("requests %d  failed %d  p50 %v  p90 %v  p99 %v  max %v\n", len(took), failed, at(0.5), at(0.9), at(0.99), took[len(took)-1])
