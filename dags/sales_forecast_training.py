@@ -53,6 +53,12 @@ with DAG(
             title="Models",
             description="The members of the ensemble.",
         ),
+        "promote": Param(
+            True,
+            type="boolean",
+            title="Promote",
+            description="Register the models, and make the ensemble champion if it is better than the champion is.",
+        ),
     },
     default_args={
         "owner": "data-team",
@@ -80,8 +86,9 @@ with DAG(
     train = SalescastOperator.partial(task_id="train", command="train", map_index_template="{{ task.args[1] }}").expand(args=models())
     ensemble = SalescastOperator(task_id="ensemble", command="ensemble")
     evaluate = SalescastOperator(task_id="evaluate", command="evaluate")
-    forecast = SalescastOperator(task_id="forecast", command="forecast", outlets=[Asset("sales_forecast")])
+    register = SalescastOperator(task_id="register", command="register", run_if="{{ params.promote }}", publishes=Asset("sales_forecast_model"))
+    forecast = SalescastOperator(task_id="forecast", command="forecast", trigger_rule="none_failed", outlets=[Asset("sales_forecast")])
     report = SalescastOperator(task_id="report", command="report")
     prune = SalescastOperator(task_id="prune", command="prune")
 
-    generate >> validate >> featurize >> train >> ensemble >> evaluate >> forecast >> report >> prune
+    generate >> validate >> featurize >> train >> ensemble >> evaluate >> register >> forecast >> report >> prune

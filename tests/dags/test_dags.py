@@ -72,8 +72,8 @@ def fake_binary(folder):
     return path
 
 
-def run_dag(airflow, folder, conf, **env):
-    """Run the training DAG without a scheduler; return the exit code, the states by task and the calls of the binary."""
+def run_dag(airflow, folder, conf, dag="sales_forecast_training", **env):
+    """Run a DAG without a scheduler; return the exit code, the states by task and the calls of the binary."""
     source = f"""
 import json, sys
 try:
@@ -81,7 +81,7 @@ try:
 except ImportError:
     from airflow.models import DagBag
 bag = DagBag()
-dag = bag.dags["sales_forecast_training"]
+dag = bag.dags[{dag!r}]
 for task in dag.tasks:
     task.retries = 0
 run = dag.test(run_conf={conf!r})
@@ -97,7 +97,7 @@ print("STATES", json.dumps([str(getattr(run.state, "value", run.state)), run.run
     return state, run_id, states, [json.loads(line) for line in calls.read_text().splitlines()] if calls.exists() else []
 
 
-STEPS = ["generate", "validate", "featurize", "train", "train", "ensemble", "evaluate", "forecast", "report", "prune"]
+STEPS = ["generate", "validate", "featurize", "train", "train", "ensemble", "evaluate", "register", "forecast", "report", "prune"]
 
 
 def test_a_run_without_parameters(airflow, tmp_path):
@@ -132,6 +132,29 @@ def test_bad_data_ends_the_run(airflow, tmp_path):
     assert state == "failed"
     assert [call[0] for call in calls] == ["generate", "validate"]
     assert states["featurize"] == "upstream_failed"
+
+
+def test_a_refused_candidate_is_forecast_with_all_the_same(airflow, tmp_path):
+    state, _, states, calls = run_dag(airflow, tmp_path, {}, SALESCAST_BIN=str(fake_binary(tmp_path)), FAIL="register=10")
+    assert state == "success"
+    assert states["register"] == "success"
+    assert [call[0] for call in calls] == STEPS
+
+
+def test_promotion_can_be_left_out(airflow, tmp_path):
+    state, _, states, calls = run_dag(airflow, tmp_path, {"promote": False}, SALESCAST_BIN=str(fake_binary(tmp_path)))
+    assert state == "success"
+    assert states["register"] == "skipped"
+    assert [call[0] for call in calls] == [step for step in STEPS if step != "register"]
+
+
+def test_inference_with_the_champion(airflow, tmp_path):
+    conf = {"source": "s3://sales/today.csv", "horizon": 7}
+    state, _, states, calls = run_dag(airflow, tmp_path, conf, dag="sales_forecast_inference", SALESCAST_BIN=str(fake_binary(tmp_path)))
+    assert state == "success"
+    assert states["generate"] == "skipped"
+    assert [call[0] for call in calls] == ["forecast", "prune"]
+    assert calls[0][1:7] == ["--model", "models:/sales_forecast_ensemble@champion", "--set", "data.source=s3://sales/today.csv", "--set", "forecast.horizon=7"]
 
 
 def test_the_models_are_those_of_the_binary():

@@ -82,6 +82,9 @@ class SalescastOperator(BaseOperator):
         mlflow = find_connection(self.mlflow_conn_id)
         if mlflow is not None:
             env |= mlflow_variables(mlflow)
+        elif "MLFLOW_TRACKING_URI" not in env:
+            # Runs, each in its own workspace, share one registry.
+            env.setdefault("SALESCAST_REGISTER_FOLDER", os.path.join(_home(), "registry"))
         env |= {name: str(value) for name, value in (self.env or {}).items()}
         env["SALESCAST_STDIN_LIFELINE"] = "1"
         workspace = self._workspace(context, s3 is not None)
@@ -118,8 +121,7 @@ class SalescastOperator(BaseOperator):
         if not root:
             root = os.environ.get("SALESCAST_WORKSPACE_ROOT")
             if not root:
-                home = os.environ.get("AIRFLOW_HOME", os.path.expanduser("~/airflow"))
-                root = "s3://salescast/runs" if has_s3 else os.path.join(home, "salescast", "runs")
+                root = "s3://salescast/runs" if has_s3 else os.path.join(_home(), "runs")
             root = f"{root.rstrip('/')}/{_clean(self.dag_id)}"
         return f"{root.rstrip('/')}/{_clean(context['run_id'])}"
 
@@ -150,6 +152,11 @@ class SalescastOperator(BaseOperator):
             workspace = f"{console.rstrip('/')}/browser/{bucket}/{prefix}"
         if workspace.startswith(("http://", "https://")):
             context["ti"].xcom_push(key=WORKSPACE_URL, value=workspace)
+
+
+def _home():
+    """Return the folder of what is kept on this machine."""
+    return os.path.join(os.environ.get("AIRFLOW_HOME", os.path.expanduser("~/airflow")), "salescast")
 
 
 def _clean(name):

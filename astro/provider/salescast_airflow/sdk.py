@@ -28,6 +28,15 @@ except ImportError:
     )
 
 try:
+    from airflow.timetables.assets import AssetOrTimeSchedule
+except ImportError:
+    from airflow.timetables.datasets import DatasetOrTimeSchedule
+
+    def AssetOrTimeSchedule(*, timetable, assets):  # noqa: N802  it stands for the class of Airflow 3
+        return DatasetOrTimeSchedule(timetable=timetable, datasets=assets)
+
+
+try:
     from airflow.sdk.log import mask_secret
 except ImportError:
     from airflow.utils.log.secrets_masker import mask_secret
@@ -40,6 +49,7 @@ __all__ = [
     "AirflowSkipException",
     "Asset",
     "AssetAlias",
+    "AssetOrTimeSchedule",
     "BaseHook",
     "BaseOperator",
     "BaseOperatorLink",

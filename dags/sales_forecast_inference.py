@@ -1,0 +1,72 @@
+"""
+A forecast with the champion, of the sales that are there now: every day, and whenever there is a new champion.
+
+Nothing is trained. Without parameters it forecasts synthetic sales; with a *source*, or a *configuration* that names one, yours.
+"""
+
+from datetime import datetime, timedelta
+
+from airflow.timetables.trigger import CronTriggerTimetable
+from salescast_airflow.operator import SalescastOperator
+from salescast_airflow.sdk import DAG, Asset, AssetOrTimeSchedule, Param
+
+with DAG(
+    dag_id="sales_forecast_inference",
+    description="Forecast new sales data with the champion",
+    doc_md=__doc__,
+    start_date=datetime(2026, 1, 5),
+    schedule=AssetOrTimeSchedule(timetable=CronTriggerTimetable("0 5 * * *", timezone="UTC"), assets=[Asset("sales_forecast_model")]),
+    catchup=False,
+    max_active_runs=1,
+    tags=["sales", "inference", "ml"],
+    params={
+        "source": Param(
+            None,
+            type=["null", "string"],
+            title="Data source",
+            description="Sales as a file, folder or glob of CSV or Parquet, or an s3:// URL. Empty: what the configuration says.",
+        ),
+        "config": Param(
+            None,
+            type=["null", "string"],
+            title="Configuration",
+            description="The path of a salescast.yaml on the workers. With neither this nor a source, synthetic sales are made.",
+        ),
+        "model": Param(
+            "models:/sales_forecast_ensemble@champion",
+            type="string",
+            minLength=1,
+            title="Model",
+            description="A model in the registry, models:/NAME@ALIAS or models:/NAME/VERSION, or the workspace that it was made in.",
+        ),
+        "horizon": Param(
+            None,
+            type=["null", "integer"],
+            minimum=1,
+            maximum=730,
+            title="Horizon",
+            description="Steps to forecast. Empty: what the configuration says, or 28.",
+        ),
+    },
+    default_args={
+        "owner": "data-team",
+        "retries": 2,
+        "retry_delay": timedelta(minutes=1),
+        "execution_timeout": timedelta(hours=1),
+        "config": "{{ params.config or '' }}",
+        "settings": {"data.source": "{{ params.source or '' }}", "forecast.horizon": "{{ params.horizon or '' }}"},
+    },
+) as dag:
+    generate = SalescastOperator(
+        task_id="generate", command="generate", config="", settings={}, run_if="{{ not params.source and not params.config }}"
+    )
+    forecast = SalescastOperator(
+        task_id="forecast",
+        command="forecast",
+        args=["--model", "{{ params.model }}"],
+        trigger_rule="none_failed",
+        outlets=[Asset("sales_forecast")],
+    )
+    prune = SalescastOperator(task_id="prune", command="prune")
+
+    generate >> forecast >> prune
