@@ -135,7 +135,7 @@ func machineUsage() (u usage) {
 
 // numbers are the fields of a line that are numbers.
 func numbers(line []byte) (out []float64) {
-	for _, f := range bytes.Fields(line) {
+	for f := range bytes.FieldsSeq(line) {
 		if v, err := strconv.ParseFloat(string(f), 64); err == nil {
 			out = append(out, v)
 		}

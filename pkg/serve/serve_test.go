@@ -6,6 +6,7 @@ import (
 	"encoding/csv"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"math"
 	"net/http"
 	"net/http/httptest"
@@ -259,12 +260,11 @@ func TestForecastIsTheStepsForecast(t *testing.T) {
 	rows := s.of("S1", "I0")
 	s.compare(t, "records", ask(t, srv, map[string]any{"history": rows}), 1)
 	columns := map[string][]string{}
-	text := "store,item,date,sales,promo,price\n"
+	text := csvText(rows)
 	for _, r := range rows {
 		for k, v := range r {
 			columns[k] = append(columns[k], v)
 		}
-		text += strings.Join([]string{r["store"], r["item"], r["date"], r["sales"], r["promo"], r["price"]}, ",") + "\n"
 	}
 	s.compare(t, "columns", ask(t, srv, map[string]any{"history": columns}), 1)
 	s.compare(t, "CSV in JSON", ask(t, srv, map[string]any{"history": text}), 1)
@@ -314,10 +314,7 @@ func TestNewSeries(t *testing.T) {
 	for name, rows := range map[string][]map[string]string{"long": s.of("S1", "I0")[:560], "ends earlier": s.of("S1", "I0")[:500], "short": s.of("S1", "I0")[540:550]} {
 		var own []map[string]string
 		for _, r := range rows {
-			n := map[string]string{}
-			for k, v := range r {
-				n[k] = v
-			}
+			n := maps.Clone(r)
 			n["store"] = "new"
 			own = append(own, n)
 		}
@@ -441,16 +438,14 @@ func TestInvocations(t *testing.T) {
 	columns := map[string][]any{}
 	names := []string{"store", "item", "date", "sales", "promo", "price"}
 	data := [][]any{}
-	text := strings.Join(names, ",") + "\n"
+	text := csvText(rows)
 	for _, r := range rows {
 		line := []any{}
-		cells := []string{}
 		for _, n := range names {
 			columns[n] = append(columns[n], r[n])
-			line, cells = append(line, r[n]), append(cells, r[n])
+			line = append(line, r[n])
 		}
 		data = append(data, line)
-		text += strings.Join(cells, ",") + "\n"
 	}
 	var first []byte
 	for name, body := range map[string]any{"records": map[string]any{"dataframe_records": rows}, "split": map[string]any{"dataframe_split": map[string]any{"columns": names, "data": data}}, "inputs": map[string]any{"inputs": columns}, "instances": map[string]any{"instances": rows, "params": map[string]any{"other": 1}}, "csv": text} {
@@ -578,15 +573,22 @@ func FuzzForecastRequest(f *testing.F) {
 	})
 }
 
+// csvText is rows as a CSV file.
+func csvText(rows []map[string]string) string {
+	var b strings.Builder
+	b.WriteString("store,item,date,sales,promo,price\n")
+	for _, r := range rows {
+		b.WriteString(strings.Join([]string{r["store"], r["item"], r["date"], r["sales"], r["promo"], r["price"]}, ",") + "\n")
+	}
+	return b.String()
+}
+
 func BenchmarkForecast(b *testing.B) {
 	s := open(b)
 	srv := s.start(b, nil)
 	rows := s.of("S1", "I0")
 	history, _ := json.Marshal(map[string]any{"history": rows})
-	text := "store,item,date,sales,promo,price\n"
-	for _, r := range rows {
-		text += strings.Join([]string{r["store"], r["item"], r["date"], r["sales"], r["promo"], r["price"]}, ",") + "\n"
-	}
+	text := csvText(rows)
 	inJSON, _ := json.Marshal(map[string]any{"history": text})
 	for name, body := range map[string][]byte{
 		"stored": []byte(`{"series":[{"store":"S1","item":"I0"}]}`), "plan": []byte(`{"plan":[{"store":"S1","item":"I0","date":"` + rows[561]["date"] + `","promo":1}]}`),
