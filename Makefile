@@ -42,9 +42,10 @@ check: ## The quick loop: compile, vet and short tests, offline, under a minute
 .PHONY: test
 test: build servers ## Run every test, installing what they need
 	$(GO) test -timeout 30m ./...
+	$(MAKE) test-engines-python test-compose
 
 .PHONY: test-all
-test-all: test test-mlflow-older race fuzz bench ## Everything, with the race detector, fuzzing and benchmarks
+test-all: test test-airflow test-page test-mlflow-older race fuzz bench ## Everything, with Airflow, the page, older servers, the race detector, fuzzing and benchmarks
 
 .PHONY: race
 race: engines ## Run the tests with the race detector (needs a C compiler)

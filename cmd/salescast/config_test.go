@@ -147,8 +147,8 @@ func TestExampleConfigs(t *testing.T) {
 			t.Errorf("%s: %v", p, err)
 			continue
 		}
-		if _, err := os.Stat(c.Data.Source); err != nil {
-			t.Errorf("%s: %v", p, err)
+		if files, err := filepath.Glob(c.Data.Source); err != nil || len(files) == 0 {
+			t.Errorf("%s: its source %s has %d files (%v)", p, c.Data.Source, len(files), err)
 		}
 	}
 }
