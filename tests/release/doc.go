@@ -1,0 +1,2 @@
+// Package releasetest tries the binary that make build made.
+package releasetest
