@@ -111,6 +111,7 @@ type Builder struct {
 	conflict   []bool  // per series: reported once
 	lastSeries int32
 	scratchKey []byte
+	scratchRow Row
 
 	width   int // bytes of a record
 	records []byte
@@ -163,14 +164,16 @@ func (b *Builder) LastSale() (day calendar.Day, ok bool) { return b.lastSale, b.
 
 // AddText is Add for a row whose keys and static attributes are given as text.
 func (b *Builder) AddText(keys, static []string, day calendar.Day, target float32, covariates []float32) error {
-	r := Row{Keys: make([]int32, len(keys)), Static: make([]int32, len(static)), Day: day, Target: target, Covariates: covariates, Origin: Origin(b.rows)}
+	r := &b.scratchRow
+	r.Keys, r.Static = r.Keys[:0], r.Static[:0]
 	for i, k := range keys {
-		r.Keys[i] = b.keys[i].CodeString(k)
+		r.Keys = append(r.Keys, b.keys[i].CodeString(k))
 	}
 	for i, k := range static {
-		r.Static[i] = b.static[i].CodeString(k)
+		r.Static = append(r.Static, b.static[i].CodeString(k))
 	}
-	return b.Add(&r)
+	r.Day, r.Target, r.Covariates, r.Origin = day, target, covariates, Origin(b.rows)
+	return b.Add(r)
 }
 
 // Add takes one row. An error is of the scratch folder.

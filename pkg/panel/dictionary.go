@@ -27,10 +27,14 @@ func (d *Dictionary) Code(text []byte) int32 {
 
 // CodeString is Code for a string.
 func (d *Dictionary) CodeString(text string) int32 {
+	if len(d.values) > 0 && d.values[d.last] == text {
+		return d.last
+	}
 	c, ok := d.codes[text]
 	if !ok {
 		c = d.add(strings.Clone(text))
 	}
+	d.last = c
 	return c
 }
 

@@ -86,7 +86,7 @@ func (s *Server) readInvocation(r *http.Request) (*table, invocationParams, erro
 		if err != nil {
 			return nil, p, bodyProblem(err)
 		}
-		t, err := parseCSV(bytes.NewReader(b), s.limits())
+		t, err := parseCSV(string(b), s.limits())
 		return t, p, err
 	case "application/json":
 	default:

@@ -29,6 +29,8 @@ type forecastRequest struct {
 	Horizon   *int      `json:"horizon"`
 	Quantiles []float64 `json:"quantiles"`
 	Drivers   bool      `json:"drivers"`
+	// csv is the history of a body that is CSV itself.
+	csv string
 }
 
 // question is a checked request: panels whose series have one origin each.
@@ -415,13 +417,8 @@ func (q *question) addRows(b *panel.Builder, t *table, at layout, l limits) erro
 		}
 		t.text(at.keys, row, keys)
 		t.text(at.static, row, static)
-		if s, ok := q.view.index[joinID(keys)]; ok {
-			for i, c := range at.static {
-				if c < 0 {
-					k := q.view.history.Static[i]
-					static[i] = k.Levels[k.Codes[s]]
-				}
-			}
+		if slices.Contains(at.static, -1) {
+			q.knownStatic(at, keys, static)
 		}
 		if err := b.AddText(keys, static, d, y, covs); err != nil {
 			return err
@@ -436,6 +433,20 @@ func (q *question) addRows(b *panel.Builder, t *table, at layout, l limits) erro
 		}
 	}
 	return nil
+}
+
+// knownStatic fills in what the rows do not say of a known series.
+func (q *question) knownStatic(at layout, keys, static []string) {
+	s, ok := q.view.index[joinID(keys)]
+	if !ok {
+		return
+	}
+	for i, c := range at.static {
+		if c < 0 {
+			k := q.view.history.Static[i]
+			static[i] = k.Levels[k.Codes[s]]
+		}
+	}
 }
 
 // appendTo puts the rows of built after the stored ones of the same series; on a day that both have, the new row stands.

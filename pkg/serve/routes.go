@@ -1,6 +1,7 @@
 package serve
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -212,18 +213,53 @@ func (s *Server) showModel(w http.ResponseWriter, r *http.Request) error {
 
 // decode reads a JSON body strictly into v.
 func decode(r *http.Request, v any) error {
-	kind, _, err := mediaType(r)
+	b, err := readJSON(r)
 	if err != nil {
 		return err
 	}
-	if kind != "application/json" {
-		return &problem{http.StatusUnsupportedMediaType, codeMediaType, "the content type is " + clip(kind), "send application/json; with curl: --json"}
-	}
-	b, err := io.ReadAll(r.Body)
-	if err != nil {
-		return bodyProblem(err)
-	}
 	return unmarshal(b, v)
+}
+
+func readJSON(r *http.Request) ([]byte, error) {
+	kind, _, err := mediaType(r)
+	if err != nil {
+		return nil, err
+	}
+	if kind != "application/json" {
+		return nil, &problem{http.StatusUnsupportedMediaType, codeMediaType, "the content type is " + clip(kind), "send application/json; with curl: --json"}
+	}
+	return readBody(r)
+}
+
+// readBody reads it in one piece; the server bounds it.
+func readBody(r *http.Request) ([]byte, error) {
+	var b bytes.Buffer
+	b.Grow(int(min(max(r.ContentLength, 0), 1<<20)) + bytes.MinRead)
+	if _, err := b.ReadFrom(r.Body); err != nil {
+		return nil, bodyProblem(err)
+	}
+	return b.Bytes(), nil
+}
+
+// decodeRows is decode for a body that is mostly rows: those of the named fields are left in to as they are written, for parseTable.
+func decodeRows(r *http.Request, v any, names []string, to ...*json.RawMessage) error {
+	b, err := readJSON(r)
+	if err != nil {
+		return err
+	}
+	rest, values, err := cut(b, names...)
+	if err != nil {
+		return bad("the body is not what this route reads: %v", err).hint("GET /openapi.json describes it")
+	}
+	if err := unmarshal(rest, v); err != nil {
+		return err
+	}
+	for i, raw := range values {
+		if raw != nil {
+			*to[i] = raw
+		}
+	}
+	return nil
 }
 
 func unmarshal(b []byte, v any) error {
@@ -255,14 +291,14 @@ func readForecast(r *http.Request) (*forecastRequest, error) {
 		return nil, err
 	}
 	if kind != "text/csv" {
-		return q, decode(r, q)
+		return q, decodeRows(r, q, []string{"history", "plan"}, &q.History, &q.Plan)
 	}
-	b, err := io.ReadAll(r.Body)
+	b, err := readBody(r)
 	if err != nil {
-		return nil, bodyProblem(err)
-	}
-	if q.History, err = json.Marshal(string(b)); err != nil {
 		return nil, err
+	}
+	if q.csv = string(b); q.csv == "" {
+		return nil, bad("the body is empty").hint("its first line names the columns")
 	}
 	return q, q.fromQuery(r.URL.Query())
 }
@@ -300,9 +336,17 @@ func (q *forecastRequest) fromQuery(v url.Values) error {
 	return nil
 }
 
+// rows are those of the history.
+func (q *forecastRequest) rows(l limits) (*table, error) {
+	if q.csv != "" {
+		return parseCSV(q.csv, l)
+	}
+	return parseTable(q.History, l)
+}
+
 // question checks a request against the model that it names; release must be called when the answer was written.
 func (s *Server) question(ctx context.Context, r *forecastRequest, changed json.RawMessage) (base, other *question, release func(), err error) {
-	history, err := parseTable(r.History, s.limits())
+	history, err := r.rows(s.limits())
 	if err != nil {
 		return nil, nil, nil, err
 	}

@@ -583,6 +583,34 @@ func csvText(rows []map[string]string) string {
 	return b.String()
 }
 
+// earlier puts n days before rows.
+func earlier(rows []map[string]string, n int) []map[string]string {
+	first, _ := time.Parse(time.DateOnly, rows[0]["date"])
+	var out []map[string]string
+	for d := range n {
+		one := maps.Clone(rows[d%500])
+		one["date"] = first.AddDate(0, 0, d-n).Format(time.DateOnly)
+		out = append(out, one)
+	}
+	return append(out, rows...)
+}
+
+func columnsOf(rows []map[string]string) map[string][]any {
+	out := map[string][]any{}
+	for _, r := range rows {
+		for name, v := range r {
+			if y, err := strconv.ParseFloat(v, 64); err == nil {
+				out[name] = append(out[name], y)
+			} else if v == "" {
+				out[name] = append(out[name], nil)
+			} else {
+				out[name] = append(out[name], v)
+			}
+		}
+	}
+	return out
+}
+
 func BenchmarkForecast(b *testing.B) {
 	s := open(b)
 	srv := s.start(b, nil)
@@ -590,7 +618,14 @@ func BenchmarkForecast(b *testing.B) {
 	history, _ := json.Marshal(map[string]any{"history": rows})
 	text := csvText(rows)
 	inJSON, _ := json.Marshal(map[string]any{"history": text})
+	long := csvText(earlier(rows, 1215-560))
+	t, _ := json.Marshal(columnsOf(earlier(rows, 1215-560)))
+	inColumns := []byte(`{"model":"lightgbm","history":` + string(t) + `}`)
+	inText, _ := json.Marshal(map[string]any{"model": "lightgbm", "history": long})
+	inRecords, _ := json.Marshal(map[string]any{"model": "lightgbm", "history": earlier(rows, 1215-560)})
 	for name, body := range map[string][]byte{
+		"1215 days, member, columns": inColumns, "1215 days, member, csv": inText, "1215 days, member, records": inRecords,
+		"1215 days, columns": []byte(`{"history":` + string(t) + `}`), "drivers": []byte(`{"series":[{"store":"S1","item":"I0"}],"drivers":true}`),
 		"stored": []byte(`{"series":[{"store":"S1","item":"I0"}]}`), "plan": []byte(`{"plan":[{"store":"S1","item":"I0","date":"` + rows[561]["date"] + `","promo":1}]}`),
 		"member plan": []byte(`{"model":"lightgbm","plan":[{"store":"S1","item":"I0","date":"` + rows[561]["date"] + `","promo":1}]}`), "records": history, "csv": inJSON,
 	} {

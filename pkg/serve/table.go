@@ -67,7 +67,7 @@ func parseTable(raw json.RawMessage, l limits) (*table, error) {
 		if err := json.Unmarshal(raw, &s); err != nil {
 			return nil, bad("rows are no valid JSON string")
 		}
-		return parseCSV(strings.NewReader(s), l)
+		return parseCSV(s, l)
 	}
 	return nil, bad("rows are neither a list of records, nor an object of columns, nor CSV text").hint(`send [{"date":"2026-01-31",...}], {"date":[...],...} or "date,...\n..."`)
 }
@@ -80,20 +80,24 @@ func decoder(raw []byte) *json.Decoder {
 }
 
 func parseRecords(raw []byte, l limits) (*table, error) {
-	d := decoder(raw)
-	if _, err := d.Token(); err != nil {
+	p := &scanner{s: string(raw)}
+	if err := p.take('['); err != nil {
 		return nil, bad("rows: %v", err)
 	}
 	t := &table{}
 	index := map[string]int{}
-	for d.More() {
-		tok, err := d.Token()
+	for first := true; ; first = false {
+		more, err := p.next(first, ']')
 		if err != nil {
 			return nil, bad("row %d: %v", t.rows+1, err)
 		}
-		if tok != json.Delim('{') {
+		if !more {
+			return t, p.end()
+		}
+		if p.space() != '{' {
 			return nil, bad("row %d is not an object of columns", t.rows+1)
 		}
+		p.at++
 		t.rows++
 		if err := t.tooLong(l); err != nil {
 			return nil, err
@@ -101,43 +105,47 @@ func parseRecords(raw []byte, l limits) (*table, error) {
 		for c := range t.cells {
 			t.cells[c] = append(t.cells[c], "")
 		}
-		for d.More() {
-			if err := t.field(d, index, l); err != nil {
-				return nil, err
-			}
-		}
-		if _, err := d.Token(); err != nil {
-			return nil, bad("row %d: %v", t.rows, err)
+		if err := t.record(p, index, l); err != nil {
+			return nil, err
 		}
 	}
-	if _, err := d.Token(); err != nil {
-		return nil, bad("rows: %v", err)
-	}
-	return t, nil
 }
 
-// field reads one name and value of the last row.
-func (t *table) field(d *json.Decoder, index map[string]int, l limits) error {
-	tok, err := d.Token()
-	if err != nil {
-		return bad("row %d: %v", t.rows, err)
-	}
-	name, _ := tok.(string)
-	if tok, err = d.Token(); err != nil {
-		return bad("row %d, column %q: %v", t.rows, name, err)
-	}
-	c, ok := index[name]
-	if !ok {
-		if c, err = t.add(name, l); err != nil {
-			return err
+// record reads the names and values of the last row. Rows name their columns in the same order, most of the time.
+func (t *table) record(p *scanner, index map[string]int, l limits) error {
+	for guess := 0; ; guess++ {
+		more, err := p.next(guess == 0, '}')
+		if err != nil {
+			return bad("row %d: %v", t.rows, err)
 		}
-		index[name] = c
+		if !more {
+			return nil
+		}
+		name, err := p.name()
+		if err != nil {
+			return bad("row %d: %v", t.rows, err)
+		}
+		c := guess
+		if c >= len(t.columns) || t.columns[c] != name {
+			var ok bool
+			if c, ok = index[name]; !ok {
+				if c, err = t.add(name, l); err != nil {
+					return err
+				}
+				index[name] = c
+			}
+		}
+		if t.cells[c][t.rows-1], err = p.cell(); err != nil {
+			return bad("row %d, column %q: %v", t.rows, clip(name), err)
+		}
 	}
-	cell, err := cellOf(tok)
-	if err != nil {
-		return bad("row %d, column %q: %v", t.rows, name, err)
+}
+
+// end wants nothing more.
+func (p *scanner) end() error {
+	if p.space(); p.at < len(p.s) {
+		return bad("something follows the rows")
 	}
-	t.cells[c][t.rows-1] = cell
 	return nil
 }
 
@@ -155,55 +163,88 @@ func cellOf(v any) (string, error) {
 		}
 		return "0", nil
 	}
-	return "", errors.New("the value is neither text nor a number")
+	return "", errNoCell
 }
 
 func parseColumns(raw []byte, l limits) (*table, error) {
-	d := decoder(raw)
-	if _, err := d.Token(); err != nil {
+	p := &scanner{s: string(raw)}
+	if err := p.take('{'); err != nil {
 		return nil, bad("columns: %v", err)
 	}
 	t := &table{}
-	first := true
-	for d.More() {
-		tok, err := d.Token()
+	for first := true; ; first = false {
+		more, err := p.next(first, '}')
 		if err != nil {
 			return nil, bad("columns: %v", err)
 		}
-		name, _ := tok.(string)
-		if t.column(name) >= 0 {
-			return nil, bad("column %q is there twice", name)
+		if !more {
+			return t, p.end()
 		}
-		var values []any
-		if err := d.Decode(&values); err != nil {
-			return nil, bad("column %q is not a list: %v", name, err)
+		name, err := p.name()
+		if err != nil {
+			return nil, bad("columns: %v", err)
+		}
+		if t.column(name) >= 0 {
+			return nil, bad("column %q is there twice", clip(name))
+		}
+		values, err := p.column(name, t.rows, l)
+		if err != nil {
+			return nil, err
 		}
 		if first {
-			t.rows, first = len(values), false
-			if err := t.tooLong(l); err != nil {
-				return nil, err
-			}
+			t.rows = len(values)
 		}
 		if len(values) != t.rows {
-			return nil, bad("column %q has %d values, the first column has %d", name, len(values), t.rows)
+			return nil, bad("column %q has %d values, the first column has %d", clip(name), len(values), t.rows)
 		}
 		c, err := t.add(name, l)
 		if err != nil {
 			return nil, err
 		}
-		for r, v := range values {
-			if t.cells[c][r], err = cellOf(v); err != nil {
-				return nil, bad("column %q, row %d: %v", name, r+1, err)
-			}
-		}
+		t.cells[c] = values
 	}
-	return t, nil
 }
 
-func parseCSV(in io.Reader, l limits) (*table, error) {
-	r := csv.NewReader(in)
-	r.ReuseRecord = true
-	head, err := r.Read()
+// column reads a list of cells, about n of them; null is an empty list.
+func (p *scanner) column(name string, n int, l limits) ([]string, error) {
+	switch p.space() {
+	case '[':
+		p.at++
+	case 'n':
+		if _, err := p.cell(); err != nil {
+			return nil, bad("column %q is not a list: %v", clip(name), err)
+		}
+		return nil, nil
+	default:
+		return nil, bad("column %q is not a list", clip(name))
+	}
+	out := make([]string, 0, n)
+	for {
+		more, err := p.next(len(out) == 0, ']')
+		if err == nil && !more {
+			return out, nil
+		}
+		var cell string
+		if err == nil {
+			cell, err = p.cell()
+		}
+		if err != nil {
+			return nil, bad("column %q, row %d: %v", clip(name), len(out)+1, err)
+		}
+		out = append(out, cell)
+		if len(out) > l.rows {
+			return nil, (&table{rows: len(out)}).tooLong(l)
+		}
+	}
+}
+
+// parseCSV reads text whose first line names the columns; cells are substrings of it.
+func parseCSV(text string, l limits) (*table, error) {
+	next := quotedCSV(text)
+	if !strings.Contains(text, `"`) {
+		next = plainCSV(text)
+	}
+	head, err := next()
 	if errors.Is(err, io.EOF) {
 		return nil, bad("the CSV is empty").hint("its first line names the columns")
 	}
@@ -217,14 +258,16 @@ func parseCSV(in io.Reader, l limits) (*table, error) {
 		}
 		name = strings.TrimSpace(name)
 		if t.column(name) >= 0 {
-			return nil, bad("column %q is there twice", name)
+			return nil, bad("column %q is there twice", clip(name))
 		}
-		if _, err := t.add(name, l); err != nil {
+		c, err := t.add(name, l)
+		if err != nil {
 			return nil, err
 		}
+		t.cells[c] = make([]string, 0, min(strings.Count(text, "\n"), len(text)/len(head)))
 	}
 	for {
-		rec, err := r.Read()
+		rec, err := next()
 		if errors.Is(err, io.EOF) {
 			return t, nil
 		}
@@ -236,8 +279,45 @@ func parseCSV(in io.Reader, l limits) (*table, error) {
 			return nil, err
 		}
 		for c, v := range rec {
-			t.cells[c] = append(t.cells[c], strings.Clone(v))
+			t.cells[c] = append(t.cells[c], v)
 		}
+	}
+}
+
+// quotedCSV returns the records of any CSV, one after another.
+func quotedCSV(text string) func() ([]string, error) {
+	r := csv.NewReader(strings.NewReader(text))
+	r.ReuseRecord = true
+	return r.Read
+}
+
+// plainCSV is quotedCSV for text without a quote.
+func plainCSV(text string) func() ([]string, error) {
+	var rec []string
+	line, columns := 0, 0
+	return func() ([]string, error) {
+		for text != "" {
+			var one string
+			one, text, _ = strings.Cut(text, "\n")
+			line++
+			if one = strings.TrimSuffix(one, "\r"); one == "" {
+				continue
+			}
+			rec = rec[:0]
+			for more := true; more; {
+				var cell string
+				cell, one, more = strings.Cut(one, ",")
+				rec = append(rec, cell)
+			}
+			if columns == 0 {
+				columns = len(rec)
+			}
+			if len(rec) != columns {
+				return nil, &csv.ParseError{StartLine: line, Line: line, Column: 1, Err: csv.ErrFieldCount}
+			}
+			return rec, nil
+		}
+		return nil, io.EOF
 	}
 }
 
@@ -253,6 +333,9 @@ const maxNumber = 1e15
 // number reads a cell; "" is NaN. Sales and covariates beyond 1e15 are mistakes that would drown all others.
 func number(s string) (float32, error) {
 	s = strings.TrimSpace(s)
+	if v, err := strconv.ParseFloat(s, 64); err == nil && math.Abs(v) <= maxNumber {
+		return float32(v), nil
+	}
 	switch strings.ToLower(s) {
 	case "", "nan", "null":
 		return float32(math.NaN()), nil
@@ -261,11 +344,7 @@ func number(s string) (float32, error) {
 	case "false":
 		return 0, nil
 	}
-	v, err := strconv.ParseFloat(s, 64)
-	if err != nil || math.Abs(v) > maxNumber || math.IsNaN(v) {
-		return 0, fmt.Errorf("%q is not a number between -1e15 and 1e15", clip(s))
-	}
-	return float32(v), nil
+	return 0, fmt.Errorf("%q is not a number between -1e15 and 1e15", clip(s))
 }
 
 // clip keeps a client's text short in a message.

@@ -17,7 +17,7 @@ type whatIfRequest struct {
 // their least and greatest over the levels asked for.
 func (s *Server) whatIf(w http.ResponseWriter, r *http.Request) error {
 	var req whatIfRequest
-	if err := decode(r, &req); err != nil {
+	if err := decodeRows(r, &req, []string{"history", "plan", "changes"}, &req.History, &req.Plan, &req.Changes); err != nil {
 		return err
 	}
 	if req.Changes == nil {
