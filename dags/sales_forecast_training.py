@@ -11,7 +11,19 @@ from datetime import datetime, timedelta
 from salescast_airflow.operator import SalescastOperator
 from salescast_airflow.sdk import DAG, Asset, Param, task
 
-MODELS = ["xgboost", "lightgbm", "golearn"]
+MODELS = [
+    "lightgbm",
+    "xgboost",
+    "lightgbm_recursive",
+    "xgboost_recursive",
+    "lightgbm_log",
+    "golearn",
+    "prophet",
+    "theta",
+    "smoothing",
+    "smoothing_yearly",
+    "seasonal_naive",
+]
 
 with DAG(
     dag_id="sales_forecast_training",
