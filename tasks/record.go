@@ -27,6 +27,7 @@ func (s *Step) startRun(ctx context.Context, m artifact.Manifest) error {
 		tags = map[string]string{}
 	}
 	tags["salescast.step"], tags["salescast.workspace"], tags["salescast.version"] = m.Step, s.env.Store.URL(""), m.Binary
+	tags[noteTag] = purpose(m.Step)
 	// A step that is tried again continues its run; one that is redone has another.
 	id := []string{s.env.Store.URL(""), m.Step, m.Key}
 	if s.spec.Force {
@@ -43,9 +44,6 @@ func (s *Step) startRun(ctx context.Context, m artifact.Manifest) error {
 	flatten(params, "", m.Options)
 	for k, v := range m.Salt {
 		params["version."+k] = v
-	}
-	for k, v := range params {
-		params[k] = cut(v, track.MaxParamValue)
 	}
 	s.recorded("params", run.Params(ctx, params))
 	for _, in := range m.Inputs {
@@ -89,13 +87,13 @@ func flatten(to map[string]string, prefix string, options map[string]any) {
 		case map[string]any:
 			flatten(to, name+".", v)
 		case string:
-			to[name] = v
+			to[name] = cut(v, track.MaxParamValue)
 		default:
 			b, err := json.Marshal(v)
 			if err != nil { // it came out of JSON
 				panic(err)
 			}
-			to[name] = string(b)
+			to[name] = cut(string(b), track.MaxParamValue)
 		}
 	}
 }
@@ -132,11 +130,18 @@ func (s *Step) record(ctx context.Context, m artifact.Manifest) {
 	add("peak_rss_bytes", float64(peakRSS()))
 	add("seconds", at.Sub(m.Started).Seconds())
 	s.recorded("metrics", s.run.Metrics(ctx, points))
+	if w := m.Warnings; len(w) > 0 {
+		s.recorded("description", s.run.Tags(ctx, map[string]string{noteTag: cut(purpose(m.Step)+"\n\nWarnings:\n\n* "+strings.Join(w, "\n* "), track.MaxTagValue)}))
+	}
 
 	s.recordModel(ctx, m)
 	total := int64(0)
 	for _, f := range append(slices.Clone(m.Files), artifact.File{Name: artifact.ManifestName, Object: artifact.ManifestName}) {
-		if f.Size > maxTracked || total+f.Size > maxTrackedSum || path.Ext(f.Name) == ".parquet" || s.model.has(f.Name) {
+		limit := int64(maxTracked)
+		if ext := path.Ext(f.Name); ext == ".html" || ext == ".png" {
+			limit = maxShown
+		}
+		if f.Size > limit || total+f.Size > maxTrackedSum || path.Ext(f.Name) == ".parquet" || s.model.has(f.Name) {
 			continue
 		}
 		total += f.Size

@@ -8,6 +8,8 @@ import (
 	"iter"
 	"maps"
 	"path"
+	"path/filepath"
+	"slices"
 	"strings"
 
 	"salescast/pkg/artifact"
@@ -62,6 +64,7 @@ func Run(ctx context.Context, env Env, o RunOptions, done func(*Result)) (*Resul
 			}
 		}
 	}
+	recordWhole(ctx, env, run, res)
 	clock := phases{}
 	res.Timings["total"], res.PeakRSSBytes = clock.round(env.Now().Sub(began)), peakRSS()
 	if id := run.ID(); id != "" {
@@ -146,12 +149,42 @@ func startWhole(ctx context.Context, env *Env, o RunOptions) (track.Run, error) 
 	key := hexSum([]byte(strings.Join([]string{env.Store.URL(""), "run", env.Version, hexSum(b)}, "\n")))[:32]
 	tags := map[string]string{"salescast.step": "run", "salescast.workspace": env.Store.URL(""), "salescast.version": env.Version}
 	maps.Copy(tags, env.Tags)
-	run, err := env.Tracker.Start(ctx, track.Spec{Experiment: env.Experiment, Name: "run", Key: key, Parent: env.Parent, Start: env.Now(), Tags: tags})
+	name := "run " + path.Base(filepath.ToSlash(env.Store.URL("")))
+	run, err := env.Tracker.Start(ctx, track.Spec{Experiment: env.Experiment, Name: name, Key: key, Parent: env.Parent, Start: env.Now(), Tags: tags})
 	if err != nil {
 		return noRun{}, fmt.Errorf("start the record of the run: %w", err)
 	}
 	env.Parent = key
+	var options map[string]any
+	if err := json.Unmarshal(b, &options); err != nil {
+		return noRun{}, fmt.Errorf("decode the options of the run: %w", err)
+	}
+	params := map[string]string{}
+	flatten(params, "", options)
+	if err := run.Params(ctx, params); err != nil {
+		env.Log.Warn().Err(err).Msg("not recorded: the options of the run")
+	}
 	return run, nil
+}
+
+// recordWhole shows at the enclosing record what the run is judged by: the scores of the model that forecasts, and of all in a table.
+func recordWhole(ctx context.Context, env Env, run track.Run, r *Result) {
+	if env.Tracker == nil || len(r.Metrics) == 0 {
+		return
+	}
+	d, err := Metrics(ctx, env.Store)
+	if err == nil {
+		var points []track.Metric
+		for _, k := range slices.Sorted(maps.Keys(r.Metrics)) {
+			if strings.HasPrefix(k, d.Primary+"_") {
+				points = append(points, track.Metric{Name: k, Value: r.Metrics[k], At: env.Now()})
+			}
+		}
+		err = errors.Join(run.Metrics(ctx, points), run.Tags(ctx, map[string]string{noteTag: cut(scoreTable(d), track.MaxTagValue)}))
+	}
+	if err != nil {
+		env.Log.Warn().Err(err).Msg("not recorded: the scores of the run")
+	}
 }
 
 func ending(err error) track.Status {

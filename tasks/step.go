@@ -39,6 +39,8 @@ const (
 	// maxTracked bounds a file that is also recorded with the run, and their sum.
 	maxTracked    = 1 << 20
 	maxTrackedSum = 8 << 20
+	// maxShown bounds a page or a picture, which MLflow shows: a report carries its charts.
+	maxShown = 6 << 20
 )
 
 // stepSpec says what a step depends on.

@@ -4,9 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"path"
 	"runtime"
 	"slices"
+	"strings"
 
 	"salescast/pkg/backtest"
 	"salescast/pkg/bundle"
@@ -179,7 +181,23 @@ func (t *trainer) forecast(ctx context.Context, split backtest.Split) (f *foreca
 func (t *trainer) write(ctx context.Context, name string, made []*forecast.Prediction) error {
 	p := backtest.Collect(t.panel, t.options.Model, made)
 	t.step.Rows(name, int64(p.Rows()))
+	t.step.Metric(strings.TrimSuffix(name, ".parquet")+"_wape", wape(p))
 	return t.step.writePredictions(ctx, name, p)
+}
+
+// wape is the sum of absolute errors over the sum of sales, of the rows that have a sale; NaN where nothing was sold.
+func wape(p *backtest.Predictions) float64 {
+	var off, sold float64
+	for i, actual := range p.Actual {
+		if !math.IsNaN(actual) {
+			off += math.Abs(p.Forecast[i] - actual)
+			sold += math.Abs(actual)
+		}
+	}
+	if sold == 0 {
+		return math.NaN()
+	}
+	return off / sold
 }
 
 // writePredictions writes a table of predictions.

@@ -10,6 +10,7 @@ import (
 	"io"
 	"maps"
 	"os"
+	"os/user"
 	"path/filepath"
 	"strings"
 	"time"
@@ -196,6 +197,9 @@ func (a *app) sourceTags() map[string]string {
 			tags["mlflow.user"] = v
 			break
 		}
+	}
+	if u, err := user.Current(); err == nil && tags["mlflow.user"] == "" {
+		tags["mlflow.user"] = u.Username
 	}
 	maps.Copy(tags, gitTags("."))
 	if v := a.getenv("GIT_COMMIT"); v != "" {
