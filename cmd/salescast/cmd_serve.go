@@ -169,11 +169,14 @@ func (a *app) serveToken(file string) (string, error) {
 	return token, nil
 }
 
-// serveRegistry is that of MLflow, or of the workspace's own record.
+// serveRegistry is that of MLflow, or of register.folder, or of the workspace's own record.
 func (a *app) serveRegistry(cmd *cobra.Command) (track.Registry, error) {
 	c, err := a.loadConfig(cmd)
 	if err != nil {
 		return nil, err
+	}
+	if c.Register.Folder != "" && a.getenv("MLFLOW_TRACKING_URI") == "" {
+		return a.localRegistry(nil, c)
 	}
 	var at artifact.Location
 	if a.global.workspace != "" {

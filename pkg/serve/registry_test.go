@@ -1,0 +1,129 @@
+package serve_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"salescast/pkg/serve"
+	"salescast/pkg/track"
+	"salescast/pkg/track/spool"
+)
+
+// The champion of a registry in a folder is served; when the alias moves, the server follows it without a restart and without a request
+// that fails, and a champion that cannot be loaded leaves the one before at work.
+func TestServeFollowsTheAlias(t *testing.T) {
+	t.Parallel()
+	s := open(t)
+	kept, err := spool.Open(filepath.Join(t.TempDir(), "registry"), 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	registry := spool.NewRegistry(kept, time.Now)
+	t.Cleanup(func() {
+		if err := registry.Close(); err != nil {
+			t.Error(err)
+		}
+		if err := kept.Close(context.WithoutCancel(t.Context())); err != nil {
+			t.Error(err)
+		}
+	})
+	first := filepath.Join(s.folder, "run")
+	second := filepath.Join(t.TempDir(), "run")
+	if err := os.CopyFS(second, os.DirFS(first)); err != nil {
+		t.Fatal(err)
+	}
+	for i, source := range []string{first, second, t.TempDir()} {
+		if _, err := registry.Create(t.Context(), track.NewVersion{Model: "sales", Key: strconv.Itoa(i), Source: source}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	champion := func(version string) {
+		t.Helper()
+		if err := registry.SetAlias(t.Context(), "sales", "champion", version); err != nil {
+			t.Fatal(err)
+		}
+	}
+	champion("1")
+	srv := s.start(t, func(o *serve.Options) {
+		o.Models, o.Registry, o.Poll = []string{"models:/sales@champion"}, registry, 20*time.Millisecond
+	})
+	url := listen(t, srv)
+	s.compare(t, "version 1", over(t, url), 6)
+	await(t, url, `"version":"1"`)
+	champion("2")
+	await(t, url, `"version":"2"`)
+	s.compare(t, "version 2", over(t, url), 6)
+	champion("3")
+	await(t, url, `"failures":[{`)
+	await(t, url, `"version":"2"`)
+	s.compare(t, "version 2 still", over(t, url), 6)
+	champion("1")
+	await(t, url, `"version":"1"`)
+}
+
+// listen serves on a free port until the test ends.
+func listen(t *testing.T, srv *serve.Server) string {
+	t.Helper()
+	var c net.ListenConfig
+	l, err := c.Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		_ = srv.Serve(ctx, l) // ended by stop
+	}()
+	t.Cleanup(func() { stop(); <-ended })
+	return "http://" + l.Addr().String()
+}
+
+func fetch(t *testing.T, method, url, body string) []byte {
+	t.Helper()
+	r, err := http.NewRequestWithContext(t.Context(), method, url, strings.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Header.Set("Content-Type", "application/json")
+	res, err := http.DefaultClient.Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	var b bytes.Buffer
+	if _, err := b.ReadFrom(res.Body); err != nil || res.StatusCode != http.StatusOK {
+		t.Fatalf("%s: %d %s %v", url, res.StatusCode, b.Bytes(), err)
+	}
+	return b.Bytes()
+}
+
+func over(t *testing.T, url string) (a forecastAnswer) {
+	t.Helper()
+	if err := json.Unmarshal(fetch(t, http.MethodPost, url+"/v1/forecast", "{}"), &a); err != nil {
+		t.Fatal(err)
+	}
+	return a
+}
+
+// await asks for the models until the answer has text; forecasts go on meanwhile.
+func await(t *testing.T, url, text string) {
+	t.Helper()
+	var out []byte
+	for end := time.Now().Add(30 * time.Second); time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
+		if out = fetch(t, http.MethodGet, url+"/v1/models", ""); bytes.Contains(out, []byte(text)) {
+			return
+		}
+		over(t, url)
+	}
+	t.Fatalf("no %s in %s", text, out)
+}
