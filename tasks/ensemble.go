@@ -18,7 +18,7 @@ import (
 
 // Ensemble weighs the trained members and calibrates quantiles, at every origin from the blocks whose sales were known there. It
 // writes validation.parquet and backtest.parquet, with quantiles for the ensemble, every member and the seasonal naive baseline;
-// weights.json; and the bundle that forecasts from the end of the data: bundle.json, calibration.json, members/, history.parquet, with
+// backtest_totals.parquet, the sums of what the ensemble forecast at the test origins; weights.json; and the bundle that forecasts from the end of the data: bundle.json, calibration.json, totals.json, members/, history.parquet, with
 // input.json, the contract of the data it reads, and what makes it a model of MLflow.
 func Ensemble(ctx context.Context, env Env, o EnsembleOptions) (*Result, error) {
 	if len(o.Models) == 0 {
@@ -36,7 +36,7 @@ func Ensemble(ctx context.Context, env Env, o EnsembleOptions) (*Result, error) 
 	}
 	step := stepSpec{
 		Name: "ensemble", Options: o, Inputs: append([]string{"validate"}, trainSteps(o.Models)...), Seed: o.Seed, Force: o.Force,
-		Salt: map[string]string{"bundle": bundle.Schema, "mlmodel": bundle.MLmodelVersion()},
+		Salt: map[string]string{"bundle": bundle.Schema, "totals": "1", "mlmodel": bundle.MLmodelVersion()},
 	}
 	return runStep(ctx, env, step, func(ctx context.Context, s *Step) error {
 		c := combiner{env: env, step: s, options: o, specs: specs, points: map[pointsKey][]float64{}}
@@ -226,14 +226,33 @@ type originWeights struct {
 func (c *combiner) final(ctx context.Context) (err error) {
 	set := c.settings(c.specs...)
 	doc := weightsDocument{Test: []originWeights{}}
+	set.Totals = true
+	var parts []*backtest.Predictions
 	for _, o := range c.sched.Test {
 		f, err := ensemble.Fit(ctx, c.panel, c.sched, c.at, o, set)
 		if err != nil {
 			return err
 		}
 		doc.Test = append(doc.Test, c.describe(f))
+		if f.Totals == nil {
+			continue
+		}
+		pr, err := f.Predict(ctx, c.panel, c.at, c.options.Horizon, set)
+		if err != nil {
+			return err
+		}
+		sums, err := ensemble.Sum(c.panel, pr, f.Totals)
+		if err != nil {
+			return err
+		}
+		parts = append(parts, sums)
 	}
-	f, err := ensemble.Fit(ctx, c.panel, c.sched, c.at, c.sched.End, c.ensemble())
+	if err := c.writeTotals(ctx, parts); err != nil {
+		return err
+	}
+	whole := c.ensemble()
+	whole.Totals = true
+	f, err := ensemble.Fit(ctx, c.panel, c.sched, c.at, c.sched.End, whole)
 	if err != nil {
 		return err
 	}
@@ -270,10 +289,24 @@ func (c *combiner) final(ctx context.Context) (err error) {
 		return err
 	}
 	c.step.LogModel(primaryModel, []string{"python_function"}, func(name string) bool {
-		return name != "validation.parquet" && name != "backtest.parquet"
+		return name != "validation.parquet" && name != "backtest.parquet" && name != totalsName
 	})
 	c.step.Add(1)
 	return nil
+}
+
+// totalsName is the file of the sums at the test origins. A history too short to calibrate them has none.
+const totalsName = "backtest_totals.parquet"
+
+func (c *combiner) writeTotals(ctx context.Context, parts []*backtest.Predictions) error {
+	if len(parts) == 0 {
+		return nil
+	}
+	rows, err := backtest.Merge(parts...)
+	if err != nil {
+		return err
+	}
+	return c.step.writePredictions(ctx, totalsName, rows)
 }
 
 func (c *combiner) describe(f *ensemble.Fitted) originWeights {

@@ -29,7 +29,7 @@ func Evaluate(ctx context.Context, env Env, o EvaluateOptions) (*Result, error) 
 			return nil, err
 		}
 	}
-	spec := stepSpec{Name: "evaluate", Options: o, Inputs: append([]string{"ensemble", "validate"}, trainSteps(o.Models)...), Force: o.Force, Salt: map[string]string{"evaluate": "1"}}
+	spec := stepSpec{Name: "evaluate", Options: o, Inputs: append([]string{"ensemble", "validate"}, trainSteps(o.Models)...), Force: o.Force, Salt: map[string]string{"evaluate": "2"}}
 	return runStep(ctx, env, spec, func(ctx context.Context, s *Step) error {
 		s.Phase("read", 0)
 		p, schema, err := readPanel(ctx, s.Input("validate"))
@@ -47,6 +47,13 @@ func Evaluate(ctx context.Context, env Env, o EvaluateOptions) (*Result, error) 
 		}
 		doc := ev.Document(p.Frequency, primaryModel, baselineModel)
 		s.compare(doc, pr)
+		if in := s.Input("ensemble"); in.Has(totalsName) {
+			totals, err := readPredictions(ctx, in, totalsName)
+			if err != nil {
+				return err
+			}
+			doc.Totals = metric.Totals(totals)
+		}
 		s.tell(ev)
 		if err := s.writeScores(ctx, doc, ev, pr); err != nil {
 			return err

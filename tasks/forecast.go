@@ -12,14 +12,15 @@ import (
 	"salescast/pkg/bundle"
 	"salescast/pkg/columnar"
 	"salescast/pkg/forecast"
+	"salescast/pkg/forecast/ensemble"
 	"salescast/pkg/regress"
 )
 
 // Forecast opens the ensemble's bundle, or the model that is named, and forecasts the steps after the last sale of validate's panel: forecast.parquet and
-// forecast.csv, with quantiles and without actual sales. Where the data has no plan at all, what is usual is assumed, and said; a plan
+// forecast.csv, with quantiles and without actual sales, and forecast_totals.parquet and forecast_totals.csv, the sums of all series and by key. Where the data has no plan at all, what is usual is assumed, and said; a plan
 // that ends before the horizon is KindData.
 func Forecast(ctx context.Context, env Env, o ForecastOptions) (*Result, error) {
-	step := stepSpec{Name: "forecast", Options: o, Inputs: []string{"validate"}, Force: o.Force, Salt: map[string]string{"bundle": bundle.Schema}}
+	step := stepSpec{Name: "forecast", Options: o, Inputs: []string{"validate"}, Force: o.Force, Salt: map[string]string{"bundle": bundle.Schema, "totals": "1"}}
 	var m *Model
 	if o.Model == "" {
 		step.Inputs = append(step.Inputs, "ensemble")
@@ -101,13 +102,27 @@ func forecastNext(ctx context.Context, env Env, s *Step, o ForecastOptions, m *M
 	if err := s.writePredictions(ctx, "forecast.parquet", rows); err != nil {
 		return err
 	}
-	out, err := s.Create(ctx, "forecast.csv")
+	if err := s.writePredictionsCSV(ctx, "forecast.csv", rows); err != nil {
+		return err
+	}
+	totals, err := ensemble.Sum(p, f, b.Totals)
+	if err != nil {
+		return err
+	}
+	if err := s.writePredictions(ctx, "forecast_totals.parquet", totals); err != nil {
+		return err
+	}
+	return s.writePredictionsCSV(ctx, "forecast_totals.csv", totals)
+}
+
+func (s *Step) writePredictionsCSV(ctx context.Context, name string, rows *backtest.Predictions) error {
+	out, err := s.Create(ctx, name)
 	if err != nil {
 		return err
 	}
 	defer out.Abort()
 	if err := columnar.WritePredictionsCSV(out, rows); err != nil {
-		return fmt.Errorf("write forecast.csv: %w", err)
+		return fmt.Errorf("write %s: %w", name, err)
 	}
 	out.Rows(int64(rows.Rows()))
 	return out.Close()

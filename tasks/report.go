@@ -22,7 +22,7 @@ func Report(ctx context.Context, env Env, o ReportOptions) (*Result, error) {
 	}
 	spec := stepSpec{
 		Name: "report", Options: o, Inputs: slices.Concat([]string{"ensemble", "evaluate", "validate"}, trainSteps(models), optional),
-		Force: o.Force, Salt: map[string]string{"report": "1"},
+		Force: o.Force, Salt: map[string]string{"report": "2"},
 	}
 	return runStep(ctx, env, spec, func(ctx context.Context, s *Step) error {
 		s.Phase("read", 0)
@@ -96,6 +96,12 @@ func (s *Step) page(ctx context.Context, o ReportOptions, models []string) (*rep
 	if page.Title == "" {
 		page.Title = "Forecast of " + schema.Target
 	}
+	if page.BacktestTotals, err = optionalPredictions(ctx, s.Input("ensemble"), totalsName); err != nil {
+		return nil, err
+	}
+	if page.ForecastTotals, err = optionalPredictions(ctx, s.inputs["forecast"], "forecast_totals.parquet"); err != nil {
+		return nil, err
+	}
 	if page.Data, err = qualityOf(ctx, validated); err != nil {
 		return nil, err
 	}
@@ -106,6 +112,7 @@ func (s *Step) page(ctx context.Context, o ReportOptions, models []string) (*rep
 	if err != nil {
 		return nil, err
 	}
+	page.TotalScores = doc.Totals
 	for _, c := range doc.Compared {
 		if c.Reference == baselineModel {
 			page.Comparison = &c.Comparison
@@ -130,6 +137,14 @@ func (s *Step) page(ctx context.Context, o ReportOptions, models []string) (*rep
 		}
 	}
 	return page, nil
+}
+
+// optionalPredictions is nil where the step, or its file, is not there.
+func optionalPredictions(ctx context.Context, in *Opened, name string) (*backtest.Predictions, error) {
+	if in == nil || !in.Has(name) {
+		return nil, nil
+	}
+	return readPredictions(ctx, in, name)
 }
 
 func readMetrics(ctx context.Context, in *Opened) (*metric.Document, error) {

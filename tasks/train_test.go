@@ -8,10 +8,12 @@ import (
 	"strings"
 	"testing"
 
+	"salescast/pkg/backtest"
 	"salescast/pkg/bundle"
 	"salescast/pkg/calendar"
 	"salescast/pkg/columnar"
 	"salescast/pkg/forecast"
+	"salescast/pkg/forecast/ensemble"
 	"salescast/pkg/forecast/forecasttest"
 	"salescast/pkg/panel"
 	"salescast/pkg/regress/engines"
@@ -188,10 +190,58 @@ func TestTrainEnsembleForecast(t *testing.T) {
 	if err != nil || !strings.HasPrefix(string(text), "store,item,date,cutoff,horizon,model,actual,forecast,q025,q10,q50,q90,q975\n") {
 		t.Errorf("forecast.csv: %.120s, %v", text, err)
 	}
+	checkTotals(t, env, next)
 	if _, err := Forecast(t.Context(), env, ForecastOptions{Horizon: trainHorizon, Quantiles: []float64{0.33}}); KindOf(err) != KindConfig {
 		t.Errorf("a level that was not calibrated: %v", err)
 	}
 	sameFromHistory(t, env, next.Forecast)
+}
+
+// checkTotals says that totals are sums of what was forecast, with quantiles in order, and that those of the test origins are scored.
+func checkTotals(t *testing.T, env Env, next *backtest.Predictions) {
+	t.Helper()
+	totals, err := readPredictions(t.Context(), opened(t, env, "forecast"), "forecast_totals.parquet")
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := make([]float64, trainHorizon)
+	for i, y := range next.Forecast {
+		want[next.Horizon[i]-1] += y
+	}
+	n, got := 0, map[string][]float64{}
+	for i := range totals.Rows() {
+		level := totals.Keys[0].Levels[totals.Keys[0].Codes[totals.Series[i]]]
+		if got[level] == nil {
+			got[level] = make([]float64, trainHorizon)
+			n++
+		}
+		got[level][totals.Horizon[i]-1] += totals.Forecast[i]
+		q := totals.Quantiles[i*len(trainQuantiles) : (i+1)*len(trainQuantiles)]
+		if !slices.IsSorted(q) || q[0] < 0 || slices.ContainsFunc(q, math.IsNaN) {
+			t.Fatalf("total %d: forecast %v, quantiles %v", i, totals.Forecast[i], q)
+		}
+	}
+	for level, sums := range got {
+		for h := range want {
+			if math.Abs(sums[h]-want[h]) > 1e-6*(1+want[h]) { // the series' forecasts are kept as float32
+				t.Errorf("totals by %s add up to %v %d steps ahead, the series to %v", level, sums[h], h+1, want[h])
+			}
+		}
+	}
+	text, err := opened(t, env, "forecast").ReadFile(t.Context(), "forecast_totals.csv", 1<<20)
+	if err != nil || n != 3 || !strings.HasPrefix(string(text), "level,value,date,cutoff,horizon,model,actual,forecast,q025,q10,q50,q90,q975\nall,all,") {
+		t.Errorf("forecast_totals.csv, of %d levels: %.120s, %v", n, text, err)
+	}
+	if r, err := Evaluate(t.Context(), env, EvaluateOptions{Horizon: trainHorizon}); err != nil || r.Status != Done {
+		t.Fatalf("evaluate: %+v, %v", r, err)
+	}
+	doc, err := readMetrics(t.Context(), opened(t, env, "evaluate"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(doc.Totals) != 3 || doc.Totals[0].Level != ensemble.All || doc.Totals[0].Rows != 2*trainHorizon || !(doc.Totals[0].Coverage95 > 0.5) {
+		t.Errorf("scores of totals: %+v", doc.Totals)
+	}
 }
 
 // sameFromHistory says that the bundle needs no panel beside its own history.

@@ -17,7 +17,7 @@ func (a *app) ensembleCommand() *cobra.Command {
 by horizon. At each test origin both are learned only from what was known before it.
 
 Reads train/MODEL/ of every model of the configuration. Writes ensemble/ in the workspace:
-weights.json, calibration.json and backtest.parquet.`,
+weights.json, calibration.json, totals.json, backtest.parquet and backtest_totals.parquet.`,
 		Example: "  salescast ensemble -c examples/bakery -w runs/bakery",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {

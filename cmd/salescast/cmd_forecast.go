@@ -23,7 +23,7 @@ func (a *app) forecastCommand() *cobra.Command {
 		Long: `Forecast the steps after the end of the data, with the quantiles of the configuration.
 
 Reads validate/, train/MODEL/ and ensemble/. Writes forecast/ in the workspace: forecast.csv and
-forecast.parquet.
+forecast.parquet, with forecast_totals.csv and forecast_totals.parquet, the sums of all series and by key.
 
 With --model it trains nothing: it validates data.source into the workspace and forecasts with a model
 that is there already, which is a workspace, the folder of a model, models:/NAME@ALIAS or

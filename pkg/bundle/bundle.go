@@ -33,6 +33,7 @@ const (
 const (
 	Name            = "bundle.json"
 	CalibrationName = "calibration.json"
+	TotalsName      = "totals.json"
 	HistoryName     = "history.parquet"
 	memberName      = "member.json"
 	planName        = "plan.json"
@@ -300,6 +301,11 @@ func Write(ctx context.Context, w Writer, m Manifest, p *panel.Panel, f *ensembl
 			return err
 		}
 	}
+	if f.Totals != nil {
+		if err := writeJSON(ctx, d, TotalsName, f.Totals); err != nil {
+			return err
+		}
+	}
 	history, err := encodeHistory(p, m)
 	if err != nil {
 		return err
@@ -327,6 +333,8 @@ func (d *digesting) WriteFile(ctx context.Context, name string, b []byte) error 
 type Bundle struct {
 	Manifest Manifest
 	*ensemble.Model
+	// Totals calibrate the sums of its forecasts; nil where the bundle has none.
+	Totals []ensemble.Totals
 	reader Reader
 	plan   bool
 }
@@ -347,6 +355,11 @@ func Open(ctx context.Context, r Reader, loaders Loaders) (b *Bundle, err error)
 	var c calibrationFile
 	if slices.ContainsFunc(m.Files, func(f File) bool { return f.Name == CalibrationName }) {
 		if err := readJSON(ctx, out.reader, CalibrationName, &c); err != nil {
+			return nil, err
+		}
+	}
+	if slices.ContainsFunc(m.Files, func(f File) bool { return f.Name == TotalsName }) {
+		if err := readJSON(ctx, out.reader, TotalsName, &out.Totals); err != nil {
 			return nil, err
 		}
 	}

@@ -119,7 +119,7 @@ func write(t *testing.T, p *panel.Panel) (files, *forecast.Prediction) {
 		}
 	}
 	at := func(name string, o calendar.Step) []float64 { return points[name][o] }
-	set := ensemble.Settings{Levels: levels, NonNegative: true, Sizes: func(int) (regress.Learner, error) { return column{"relative"}, nil }}
+	set := ensemble.Settings{Levels: levels, NonNegative: true, Totals: true, Sizes: func(int) (regress.Learner, error) { return column{"relative"}, nil }}
 	for _, name := range names {
 		set.Candidates = append(set.Candidates, ensemble.Candidate{Name: name})
 	}
@@ -187,6 +187,16 @@ func roundTrip(t *testing.T, p *panel.Panel) {
 	}
 	if _, ok := b["sizes-3.txt"]; ok != (p.Series() > 2) { // fewer have fewer than 200 errors
 		t.Errorf("models of the size of errors of %d series: %v", p.Series(), ok)
+	}
+	totals := make([]string, len(o.Totals))
+	for i, c := range o.Totals {
+		totals[i] = c.Level
+	}
+	if len(totals) == 0 || totals[0] != ensemble.All {
+		t.Errorf("the bundle has totals of %v", totals)
+	}
+	if sums, err := ensemble.Sum(p, want, o.Totals); err != nil || !slices.Equal(sums.Levels, levels) {
+		t.Errorf("totals with the bundle's calibration: %+v, %v", sums, err)
 	}
 	if got := len(o.Manifest.Members); got != 4 {
 		t.Errorf("%d members, want 4", got)

@@ -5,6 +5,7 @@
 //	bundle.json        what is forecast and how: schema, frequency, horizon, origin, quantile levels, members with their weights
 //	weights.json       how the weights came about (written by the ensemble step, not read here)
 //	calibration.json   quantiles: the ids of the series and a conformal.Calibration; absent where there was too little history
+//	totals.json        quantiles of sums: ensemble.Totals, of all series and by key; absent likewise, and in bundles that are older
 //	members/NAME/member.json   what the member is: its kind, and for trees their global.Spec and the files of their models
 //	members/NAME/plan.json     the features of trees: a feature.Plan
 //	members/NAME/model-1.ubj   trees in the engine's own format, one file per seed: XGBoost's .ubj, LightGBM's .txt

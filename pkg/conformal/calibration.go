@@ -41,6 +41,9 @@ type Options struct {
 	// Learner, where it is set, makes a learner for so many rows, which learns the size of errors from Features: one row for each error.
 	Learner  func(rows int) (regress.Learner, error)
 	Features *panel.Frame
+	// Dependent says that the errors of one window go together, as those of sums do, and may be few: quantiles are widened as those of
+	// Student's t with as many degrees of freedom as the errors are worth independent ones, at least one for each window.
+	Dependent bool
 }
 
 // Calibration is what was learned from errors. Its JSON form is part of a bundle.
@@ -121,6 +124,9 @@ func Fit(ctx context.Context, e Errors, series int, o Options) (*Calibration, er
 	}
 	c.fitBuckets(e, sigma, o.Frequency)
 	c.fitQuantiles(e, sigma)
+	if o.Dependent {
+		c.widenFew(e, sigma)
+	}
 	return c, nil
 }
 
@@ -252,6 +258,30 @@ func (c *Calibration) fitQuantiles(e Errors, sigma []float64) {
 		c.Quantiles[k] = quantile(all, q) - shift + math.Copysign(widening(q)*spreadOver(windows, q), q-0.5)
 	}
 	slices.Sort(c.Quantiles)
+}
+
+// widenFew multiplies each quantile by t/z, to the first order of its expansion in 1/n (Fisher and Cornish): 1 + (z^2+1)/4n. n is the number
+// of independent errors that have the variance seen between the windows' means.
+func (c *Calibration) widenFew(e Errors, sigma []float64) {
+	sum, rows, square := make([]float64, e.Windows), make([]float64, e.Windows), 0.0
+	for i, w := range e.Window {
+		u := (e.Actual[i] - e.Forecast[i]) / sigma[i]
+		sum[w], rows[w], square = sum[w]+u, rows[w]+1, square+u*u/float64(len(sigma))
+	}
+	var windows, between float64
+	for w := range sum {
+		if rows[w] > 0 {
+			windows, between = windows+1, between+sum[w]/rows[w]*sum[w]/rows[w]
+		}
+	}
+	n := float64(len(sigma))
+	if between > 0 {
+		n = min(n, max(windows, windows*windows*square/between))
+	}
+	for k, q := range c.Levels {
+		z := math.Sqrt2 * math.Erfinv(2*q-1)
+		c.Quantiles[k] *= 1 + (z*z+1)/(4*n)
+	}
 }
 
 // widening is the share of the standard deviation between windows by which the quantile at level q moves outward: errors drift, and

@@ -214,3 +214,35 @@ func TestJSONRoundTrip(t *testing.T) {
 		t.Error("a calibration changed through JSON")
 	}
 }
+
+// Errors that go together in their windows are worth as many as there are windows, others as many as they are.
+func TestDependentErrorsWiden(t *testing.T) {
+	t.Parallel()
+	factor := func(together bool) float64 {
+		var e conformal.Errors
+		for w := range 3 {
+			for h := 1; h <= 20; h++ {
+				sign := 1.0
+				if together && w == 1 || !together && h%2 == 0 {
+					sign = -1
+				}
+				e.Add(0, h, w, 100, 100+sign*float64(9+h%2))
+			}
+		}
+		wide, err := conformal.Fit(t.Context(), e, 1, conformal.Options{Levels: []float64{0.025, 0.975}, Dependent: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		plain, err := conformal.Fit(t.Context(), e, 1, conformal.Options{Levels: []float64{0.025, 0.975}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return wide.Quantiles[1] / plain.Quantiles[1]
+	}
+	if got, want := factor(true), 1+(1.96*1.96+1)/12; math.Abs(got-want) > 0.01 {
+		t.Errorf("errors that are the same all over a window are widened by %.3f, want %.3f", got, want)
+	}
+	if got := factor(false); !(got > 1 && got < 1.03) {
+		t.Errorf("errors that alternate are widened by %.3f", got)
+	}
+}

@@ -28,6 +28,8 @@ type Document struct {
 	Models  []ModelScores  `json:"models"`
 	// Compared is the primary model against each other one.
 	Compared []Against `json:"compared"`
+	// Totals are the sums of the primary model's forecasts, level by level; empty where they were not calibrated.
+	Totals []TotalScores `json:"totals,omitempty"`
 }
 
 // ModelScores are those of one model.

@@ -24,7 +24,11 @@ type Page struct {
 	Panel  *panel.Panel
 	// Backtest has the predictions at the test origins, Forecast those of the primary model after the end of the data.
 	Backtest, Forecast *backtest.Predictions
-	Evaluation         *metric.Evaluation
+	// BacktestTotals and ForecastTotals are the sums of both, as the ensemble calibrated them; nil where it did not. TotalScores are those
+	// of the first.
+	BacktestTotals, ForecastTotals *backtest.Predictions
+	TotalScores                    []metric.TotalScores
+	Evaluation                     *metric.Evaluation
 	// Comparison is the primary model against the baseline; nil where it could not be made.
 	Comparison        *metric.Comparison
 	Primary, Baseline string
@@ -157,6 +161,7 @@ type view struct {
 	Repeating string
 	Tested    string
 	Compared  string
+	Totals    string
 	Read      string
 }
 
@@ -184,6 +189,7 @@ func (p *Page) view() (*view, error) {
 	v.Scores, v.Origins, v.Quantiles, v.Gains = p.scoreRows(), p.originRows(), p.quantileRows(), p.gains()
 	v.Verdict, v.Good = p.verdict()
 	v.Tiles = p.tiles()
+	v.Totals = p.totals()
 	v.Subtitle, v.Tested, v.Compared, v.Read = p.subtitle(), p.tested(), p.compared(), p.Data.read()
 	return v, nil
 }

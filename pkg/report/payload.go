@@ -231,7 +231,7 @@ func level(levels []float64, want float64) int {
 	return slices.IndexFunc(levels, func(l float64) bool { return math.Abs(l-want) < 1e-9 })
 }
 
-// total sums all series. Quantiles of a sum are not the sum of quantiles, so it has no band.
+// total sums all series. Quantiles of a sum are not the sum of quantiles, so only sums that were calibrated have a band.
 func (p *Page) total(m, steps int) chartedSeries {
 	out := chartedSeries{Name: "All series together", Note: "no interval: those of single series cannot be added up", Sold: []figure{}}
 	end, ok := p.Panel.End()
@@ -255,7 +255,30 @@ func (p *Page) total(m, steps int) chartedSeries {
 	for _, v := range sums {
 		out.Sold = append(out.Sold, figure(v))
 	}
-	out.Tested, out.Next = p.sumStretch(p.Backtest, m), p.sumStretch(p.Forecast, -1)
+	out.Tested, out.Next = p.stretch(p.BacktestTotals, allRows(p.BacktestTotals)), p.stretch(p.ForecastTotals, allRows(p.ForecastTotals))
+	if out.Tested == nil {
+		out.Tested = p.sumStretch(p.Backtest, m)
+	}
+	if out.Next == nil {
+		out.Next = p.sumStretch(p.Forecast, -1)
+	}
+	if banded := func(s *stretch) bool { return s != nil && s.Lo95 != nil }; banded(out.Tested) || banded(out.Next) {
+		out.Note = "its interval is calibrated on the errors of the sum"
+	}
+	return out
+}
+
+// allRows lists the rows of totals that are the sums of all series.
+func allRows(totals *backtest.Predictions) []int {
+	var out []int
+	if totals == nil {
+		return nil
+	}
+	for i, s := range totals.Series {
+		if level := totals.Keys[0]; level.Levels[level.Codes[s]] == metric.AllSeries {
+			out = append(out, i)
+		}
+	}
 	return out
 }
 

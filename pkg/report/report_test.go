@@ -16,7 +16,9 @@ import (
 	"golang.org/x/net/html"
 
 	"salescast/pkg/backtest"
+	"salescast/pkg/calendar"
 	"salescast/pkg/metric"
+	"salescast/pkg/panel"
 	"salescast/pkg/report/chart"
 	"salescast/pkg/report/reporttest"
 )
@@ -212,6 +214,33 @@ func TestPayloadHasTheNumbers(t *testing.T) {
 				t.Errorf("%s: bands cross on day %d", c.Name, i)
 			}
 		}
+	}
+}
+
+func TestTotalHasTheBandOfTotals(t *testing.T) {
+	t.Parallel()
+	s := reporttest.New(2, 2, 120, 2, 7)
+	p := pageOf(t, s)
+	p.ForecastTotals = &backtest.Predictions{
+		Keys:   []panel.Key{{Name: "level", Levels: []string{"all", "store"}, Codes: []int32{0, 1}}, {Name: "value", Levels: []string{"all", "B1"}, Codes: []int32{0, 1}}},
+		Models: []string{"ensemble"}, Levels: []float64{0.025, 0.1, 0.9, 0.975},
+	}
+	f := p.ForecastTotals
+	for series := range int32(2) {
+		for h := range int32(7) {
+			at := s.Forecast.Cutoff[0] + calendar.Day(h) + 1
+			f.Model, f.Series, f.Cutoff, f.Date = append(f.Model, 0), append(f.Series, series), append(f.Cutoff, s.Forecast.Cutoff[0]), append(f.Date, at)
+			f.Horizon, f.Actual, f.Forecast = append(f.Horizon, h+1), append(f.Actual, math.NaN()), append(f.Forecast, 100)
+			f.Quantiles = append(f.Quantiles, 80, 90, 110, 120+float64(series))
+		}
+	}
+	p.TotalScores = []metric.TotalScores{{Level: "all", Rows: 84, Coverage95: 0.976}, {Level: "store", Rows: 1680, Coverage95: 0.9595}}
+	next := p.payload(p.seriesRows()).Total.Next
+	if len(next.Point) != 7 || next.Lo95[6] != 80 || next.Hi95[6] != 120 {
+		t.Errorf("the total's forecast is %+v", next)
+	}
+	if got := p.totals(); !strings.Contains(got, "97.6\u00a0% of 84 totals of all series, 96.0\u00a0% of 1,680 totals by store") {
+		t.Errorf("totals: %q", got)
 	}
 }
 

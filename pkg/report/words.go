@@ -247,6 +247,25 @@ func (p *Page) tested() string {
 		when, ahead, repeating(p.Panel.Frequency))
 }
 
+// totals says how often the intervals of sums held.
+func (p *Page) totals() string {
+	var held []string
+	for _, t := range p.TotalScores {
+		if t.Rows == 0 || !t.Coverage95.Defined() {
+			continue
+		}
+		of := plural(t.Rows, "total") + " by " + t.Level
+		if t.Level == metric.AllSeries {
+			of = plural(t.Rows, "total") + " of all series"
+		}
+		held = append(held, percent(t.Coverage95, 1)+" of "+of)
+	}
+	if len(held) == 0 {
+		return ""
+	}
+	return "Totals have intervals of their own, from the errors of earlier totals; at the past dates those of 95\u00a0% held " + strings.Join(held, ", ") + "."
+}
+
 // compared says how sure it is that the primary model is better than the baseline.
 func (p *Page) compared() string {
 	c := p.Comparison

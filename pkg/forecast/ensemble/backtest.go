@@ -26,6 +26,8 @@ type Settings struct {
 	Sizes func(rows int) (regress.Learner, error)
 	// Plain leaves the forecast at closed steps as it is: a baseline gets no help.
 	Plain bool
+	// Totals asks [Fit] to calibrate sums too.
+	Totals bool
 }
 
 // Fitted is what was learned at an origin from the windows known there.
@@ -35,6 +37,8 @@ type Fitted struct {
 	// Calibration is nil where no window was known.
 	Calibration *conformal.Calibration
 	Windows     []calendar.Step
+	// Totals are the calibrations of sums, where the settings ask for them and a window was known.
+	Totals []Totals
 }
 
 // Fit learns weights and calibration at an origin from the last [backtest.ValidationOrigins] blocks that were known there. Whoever called
@@ -54,6 +58,12 @@ func Fit(ctx context.Context, p *panel.Panel, schedule backtest.Schedule, points
 		combined[w] = Combine(f.Weights, windows[w].Points)
 		if !set.Plain {
 			combined[w] = open(p, windows[w].Origin, schedule.Horizon, combined[w])
+		}
+	}
+	if set.Totals {
+		var err error
+		if f.Totals, err = calibrateTotals(ctx, p, windows, combined, schedule.Horizon, set); err != nil {
+			return nil, err
 		}
 	}
 	c, err := Calibrate(ctx, p, windows, combined, schedule.Horizon, set)
