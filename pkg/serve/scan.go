@@ -128,60 +128,85 @@ var literals = [...]struct{ name, cell string }{{"null", ""}, {"true", "1"}, {"f
 
 func (p *scanner) number() (string, error) {
 	start := p.at
-	digits := func() bool {
-		from := p.at
-		for p.at < len(p.s) && p.s[p.at] >= '0' && p.s[p.at] <= '9' {
-			p.at++
-		}
-		return p.at > from
-	}
-	is := func(set string) bool {
-		if p.at < len(p.s) && strings.IndexByte(set, p.s[p.at]) >= 0 {
-			p.at++
-			return true
-		}
-		return false
-	}
-	is("-")
-	if !is("0") && !digits() {
+	p.one('-', '-')
+	if !p.one('0', '0') && !p.digits() {
 		return "", p.unexpected()
 	}
-	if is(".") && !digits() {
+	if p.one('.', '.') && !p.digits() {
 		return "", p.unexpected()
 	}
-	if is("eE") {
-		is("+-")
-		if !digits() {
+	if p.one('e', 'E') {
+		p.one('+', '-')
+		if !p.digits() {
 			return "", p.unexpected()
 		}
 	}
 	return p.s[start:p.at], nil
 }
 
-// skip passes over any value. What is inside a list or object is looked at for its end only.
+// one skips a or b.
+func (p *scanner) one(a, b byte) bool {
+	if p.at < len(p.s) && (p.s[p.at] == a || p.s[p.at] == b) {
+		p.at++
+		return true
+	}
+	return false
+}
+
+func (p *scanner) digits() bool {
+	from := p.at
+	for p.at < len(p.s) && p.s[p.at] >= '0' && p.s[p.at] <= '9' {
+		p.at++
+	}
+	return p.at > from
+}
+
+// skip passes over any value, looking for its end only: whoever reads the value finds what is wrong in it.
 func (p *scanner) skip() error {
-	depth := 0
-	for {
-		switch c := p.space(); c {
+	p.space()
+	start, depth := p.at, 0
+	for ; p.at < len(p.s); p.at++ {
+		switch p.s[p.at] {
+		case '"':
+			if !p.quoted() {
+				return errShort
+			}
 		case '{', '[':
 			depth++
-			p.at++
 		case '}', ']':
-			depth--
-			p.at++
-		case ',', ':':
-			if depth == 0 {
-				return p.unexpected()
+			if depth--; depth == 0 {
+				p.at++
+				return nil
 			}
-			p.at++
-			continue
+		case ',', ' ', '\t', '\r', '\n':
 		default:
-			if _, err := p.cell(); err != nil {
-				return err
-			}
+			continue
 		}
-		if depth <= 0 {
-			return nil
+		if depth <= 0 && p.s[p.at] != '"' {
+			break
+		}
+	}
+	if p.at == start || depth > 0 {
+		return p.unexpected()
+	}
+	return nil
+}
+
+// quoted moves from the quote that begins a string to the one that ends it.
+func (p *scanner) quoted() bool {
+	for p.at++; ; p.at++ {
+		i := strings.IndexByte(p.s[p.at:], '"')
+		if i < 0 {
+			return false
+		}
+		from := p.at
+		p.at += i
+		escapes := 0
+		for j := p.at - 1; j >= from && p.s[j] == '\\'; j-- {
+			escapes++
+		}
+		if escapes%2 == 0 {
+			return true
 		}
 	}
 }
