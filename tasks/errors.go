@@ -64,6 +64,8 @@ func KindOf(err error) Kind {
 	switch {
 	case errors.Is(err, artifact.ErrUnavailable), errors.Is(err, artifact.ErrChanged), errors.Is(err, track.ErrUnavailable), errors.Is(err, context.DeadlineExceeded):
 		return KindTryAgain
+	case errors.Is(err, artifact.ErrMisconfigured):
+		return KindConfig
 	case errors.Is(err, fs.ErrPermission):
 		return KindPermission
 	case errors.Is(err, fs.ErrNotExist):

@@ -43,6 +43,7 @@ func TestExitCodes(t *testing.T) {
 		{"lost a race", fmt.Errorf("x: %w", artifact.ErrChanged), 75},
 		{"tracker away", fmt.Errorf("x: %w", track.ErrUnavailable), 75},
 		{"too slow", fmt.Errorf("x: %w", context.DeadlineExceeded), 75},
+		{"store not trusted", fmt.Errorf("x: %w", artifact.ErrMisconfigured), 78},
 		{"permission", kind(tasks.KindPermission), 77},
 		{"no permission", fmt.Errorf("x: %w", fs.ErrPermission), 77},
 		{"config", kind(tasks.KindConfig), 78},

@@ -63,5 +63,8 @@ var ErrUnavailable = errors.New("storage is unavailable")
 // ErrFull is the ErrUnavailable of a place without room.
 var ErrFull = fmt.Errorf("%w: no room is left", ErrUnavailable)
 
+// ErrMisconfigured says that a store cannot be spoken to as its settings stand, however often it is tried.
+var ErrMisconfigured = errors.New("the settings of the storage are wrong")
+
 // ErrChanged is a Replace that lost to another writer.
 var ErrChanged = errors.New("the object was changed by another writer")

@@ -2,7 +2,15 @@ package servers
 
 import (
 	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/pem"
 	"io"
+	"math/big"
 	"net"
 	"net/http"
 	"os"
@@ -27,6 +35,8 @@ type Server struct {
 	URL string
 	// Dir is the folder of its data.
 	Dir string
+
+	client *http.Client // knows the certificate of a server that speaks TLS
 
 	cmd  *exec.Cmd
 	args []string
@@ -63,7 +73,7 @@ func freePort(t testing.TB) string {
 // run starts a server and waits until path answers 200.
 func run(t testing.TB, dir, health, port string, env []string, args ...string) *Server {
 	t.Helper()
-	s := &Server{URL: "http://127.0.0.1:" + port, Dir: dir, args: args, env: env, log: filepath.Join(dir, "server.log")}
+	s := &Server{URL: "http://127.0.0.1:" + port, Dir: dir, client: http.DefaultClient, args: args, env: env, log: filepath.Join(dir, "server.log")}
 	s.Start(t, health)
 	t.Cleanup(func() { s.Stop(t) })
 	return s
@@ -93,7 +103,7 @@ func (s *Server) Start(t testing.TB, health string) {
 	}()
 	deadline := time.After(2 * time.Minute)
 	for {
-		resp, err := http.Get(s.URL + health) //nolint:noctx // bounded by the deadline below
+		resp, err := s.client.Get(s.URL + health) //nolint:noctx // bounded by the deadline below
 		if err == nil {
 			_, _ = io.Copy(io.Discard, resp.Body)
 			_ = resp.Body.Close()
@@ -137,6 +147,72 @@ func MinIO(t testing.TB) *Server {
 	return run(t, dir, "/minio/health/ready", port,
 		[]string{"MINIO_ROOT_USER=" + AccessKey, "MINIO_ROOT_PASSWORD=" + SecretKey, "MINIO_BROWSER=off", "MINIO_UPDATE=off"},
 		Tool(t, "bin/minio"), "server", filepath.Join(dir, "data"), "--address", "127.0.0.1:"+port, "--quiet")
+}
+
+// MinIOTLS starts a MinIO server that speaks TLS with a certificate of a private authority, and returns the file of that authority's
+// certificate and a client that trusts it.
+func MinIOTLS(t testing.TB) (s *Server, authority string, trusting *http.Transport) {
+	t.Helper()
+	dir, port := t.TempDir(), freePort(t)
+	certs := filepath.Join(dir, "certs")
+	if err := os.Mkdir(certs, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	authority = filepath.Join(dir, "authority.pem")
+	pool := certificates(t, authority, filepath.Join(certs, "public.crt"), filepath.Join(certs, "private.key"))
+	trusting = &http.Transport{TLSClientConfig: &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS12}}
+	s = &Server{
+		URL: "https://127.0.0.1:" + port, Dir: dir, client: &http.Client{Transport: trusting}, log: filepath.Join(dir, "server.log"),
+		env: []string{"MINIO_ROOT_USER=" + AccessKey, "MINIO_ROOT_PASSWORD=" + SecretKey, "MINIO_BROWSER=off", "MINIO_UPDATE=off"},
+		args: []string{
+			Tool(t, "bin/minio"), "server", filepath.Join(dir, "data"), "--address", "127.0.0.1:" + port, "--certs-dir", certs, "--quiet",
+		},
+	}
+	s.Start(t, "/minio/health/ready")
+	t.Cleanup(func() { s.Stop(t) })
+	return s, authority, trusting
+}
+
+// certificates makes an authority and a certificate by it for 127.0.0.1.
+func certificates(t testing.TB, authority, certificate, key string) *x509.CertPool {
+	t.Helper()
+	fatal := func(err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	write := func(name, kind string, der []byte) {
+		t.Helper()
+		fatal(os.WriteFile(name, pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der}), 0o600))
+	}
+	from, until := time.Now().Add(-time.Hour), time.Now().Add(24*time.Hour)
+	root := &x509.Certificate{
+		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "an authority of tests"}, NotBefore: from, NotAfter: until,
+		IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign,
+	}
+	rootKey, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	fatal(err)
+	rootDER, err := x509.CreateCertificate(rand.Reader, root, root, rootKey.Public(), rootKey)
+	fatal(err)
+	write(authority, "CERTIFICATE", rootDER)
+	leaf := &x509.Certificate{
+		SerialNumber: big.NewInt(2), Subject: pkix.Name{CommonName: "store"}, NotBefore: from, NotAfter: until,
+		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
+	}
+	leafKey, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	fatal(err)
+	leafDER, err := x509.CreateCertificate(rand.Reader, leaf, root, leafKey.Public(), rootKey)
+	fatal(err)
+	write(certificate, "CERTIFICATE", leafDER)
+	keyDER, err := x509.MarshalPKCS8PrivateKey(leafKey)
+	fatal(err)
+	write(key, "PRIVATE KEY", keyDER)
+	parsed, err := x509.ParseCertificate(rootDER)
+	fatal(err)
+	pool := x509.NewCertPool()
+	pool.AddCert(parsed)
+	return pool
 }
 
 // VersityGW starts versity's gateway over a folder.

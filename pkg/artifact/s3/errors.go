@@ -107,9 +107,9 @@ func (s *Store) classifyNetwork(err error) (retry bool, known error) {
 	)
 	switch {
 	case errors.As(err, &authority), errors.As(err, &host), errors.As(err, &invalid):
-		return false, fmt.Errorf("the certificate of %s is not trusted: name its authority in AWS_CA_BUNDLE: %w", s.endpoint, err)
+		return false, fmt.Errorf("%w: the certificate of %s is not trusted: name its authority in AWS_CA_BUNDLE: %w", artifact.ErrMisconfigured, s.endpoint, err)
 	case errors.As(err, &record), strings.Contains(err.Error(), "server gave HTTP response to HTTPS client"):
-		return false, fmt.Errorf("%s does not speak TLS: write http:// in AWS_ENDPOINT_URL: %w", s.endpoint, err)
+		return false, fmt.Errorf("%w: %s does not speak TLS: write http:// in AWS_ENDPOINT_URL: %w", artifact.ErrMisconfigured, s.endpoint, err)
 	}
 	return true, fmt.Errorf("%w: %s cannot be reached: check that it runs and AWS_ENDPOINT_URL: %w", artifact.ErrUnavailable, s.endpoint, err)
 }
