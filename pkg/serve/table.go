@@ -332,6 +332,9 @@ const maxNumber = 1e15
 
 // number reads a cell; "" is NaN. Sales and covariates beyond 1e15 are mistakes that would drown all others.
 func number(s string) (float32, error) {
+	if len(s) == 1 && s[0] >= '0' && s[0] <= '9' { // a flag, as most cells are
+		return float32(s[0] - '0'), nil
+	}
 	s = strings.TrimSpace(s)
 	if v, err := strconv.ParseFloat(s, 64); err == nil && math.Abs(v) <= maxNumber {
 		return float32(v), nil
