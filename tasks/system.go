@@ -33,10 +33,11 @@ type samples struct {
 
 // usage is what the system has counted so far. Where it does not tell, ok is false.
 type usage struct {
-	busy, total, own float64 // seconds of all CPUs together, and of this process
-	used, share      float64 // MB of memory in use, and percent of what there is
-	resident         float64 // MB of this process
-	ok               bool
+	busy, total float64 // ticks of all CPUs together
+	own         float64 // seconds of this process
+	used, share float64 // MB of memory in use, and percent of what there is
+	resident    float64 // MB of this process
+	ok          bool
 }
 
 // sample begins to look at the machine until finish.
@@ -78,7 +79,8 @@ func (s *samples) take() {
 		name  string
 		value float64
 	}{
-		{"cpu_utilization_percentage", 100 * (u.busy - before.busy) / (u.total - before.total)},
+		// The kernel's count of waiting may go back, and with it the time that was not busy.
+		{"cpu_utilization_percentage", min(max(100*(u.busy-before.busy)/(u.total-before.total), 0), 100)},
 		{"system_memory_usage_megabytes", u.used},
 		{"system_memory_usage_percentage", u.share},
 		{"process_cpu_percentage", 100 * (u.own - before.own) / since},
@@ -103,9 +105,9 @@ func machineUsage() (u usage) {
 		return u
 	}
 	for _, v := range cpu[:8] { // user, nice, system, idle, iowait, irq, softirq, steal
-		u.total += v / ticksPerSecond
+		u.total += v
 	}
-	u.busy = u.total - (cpu[3]+cpu[4])/ticksPerSecond
+	u.busy = u.total - cpu[3] - cpu[4]
 	memory := map[string]float64{}
 	for l := range bytes.Lines(info) {
 		name, _, _ := bytes.Cut(l, []byte(":"))
