@@ -49,3 +49,13 @@ func SeriesSeed(id []string) uint64 {
 	_, _ = h.Write([]byte(strings.Join(id, "\x00")))
 	return h.Sum64()
 }
+
+// SortedQuantile interpolates linearly between the order statistics of at least one draw, as numpy's default does.
+func SortedQuantile(sorted []float64, level float64) float64 {
+	at := level * float64(len(sorted)-1)
+	i := int(at)
+	if i+1 >= len(sorted) {
+		return sorted[len(sorted)-1]
+	}
+	return sorted[i] + (at-float64(i))*(sorted[i+1]-sorted[i])
+}

@@ -5,6 +5,8 @@ import (
 	"math"
 	"math/rand/v2"
 	"slices"
+
+	"salescast/pkg/forecast"
 )
 
 // Components are a forecast taken apart, in units of the target but for multiplicative terms, which are shares of the trend.
@@ -96,7 +98,7 @@ func (m *Model) Quantiles(t Times, c *Components, levels []float64, samples int,
 		d := draws[i*samples : (i+1)*samples]
 		slices.Sort(d)
 		for j, l := range levels {
-			out[i*nl+j] = percentile(d, l)
+			out[i*nl+j] = forecast.SortedQuantile(d, l)
 		}
 	}
 	return out
@@ -131,14 +133,4 @@ func (m *Model) trendShift(rng *rand.Rand, t, caps []float64, first int, step, s
 		}
 		dst[i] = caps[i]/(1+math.Exp(-k*(t[i]-off))) - caps[i]/(1+math.Exp(-rate*(t[i]-offset)))
 	}
-}
-
-// percentile interpolates linearly between order statistics, as numpy's default does.
-func percentile(sorted []float64, p float64) float64 {
-	at := p * float64(len(sorted)-1)
-	i := int(at)
-	if i+1 >= len(sorted) {
-		return sorted[len(sorted)-1]
-	}
-	return sorted[i] + (at-float64(i))*(sorted[i+1]-sorted[i])
 }

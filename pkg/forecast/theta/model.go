@@ -7,6 +7,8 @@ import (
 	"slices"
 
 	"gonum.org/v1/gonum/stat/distuv"
+
+	"salescast/pkg/forecast"
 )
 
 const (
@@ -181,9 +183,7 @@ func (m *Model) Quantiles(horizon int, levels []float64, samples int, seed uint6
 		d := draws[h*samples : (h+1)*samples]
 		slices.Sort(d)
 		for _, l := range levels {
-			at := l * float64(samples-1)
-			i := min(int(at), samples-2)
-			out = append(out, d[i]+(at-float64(i))*(d[i+1]-d[i]))
+			out = append(out, forecast.SortedQuantile(d, l))
 		}
 	}
 	return out
