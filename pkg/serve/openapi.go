@@ -39,8 +39,16 @@ func (s *Server) describe() ([]byte, error) {
 			}
 			op["requestBody"] = map[string]any{"required": true, "content": content}
 		}
-		if strings.Contains(path, "{name}") {
-			op["parameters"] = []any{map[string]any{"name": "name", "in": "path", "required": true, "schema": map[string]string{"type": "string"}}}
+		var params []any
+		for _, part := range strings.Split(path, "{")[1:] {
+			name, _, _ := strings.Cut(part, "}")
+			params = append(params, map[string]any{"name": name, "in": "path", "required": true, "schema": map[string]string{"type": "string"}})
+		}
+		for _, name := range r.numbers {
+			params = append(params, map[string]any{"name": name, "in": "query", "schema": map[string]any{"type": "integer", "minimum": 0}})
+		}
+		if params != nil {
+			op["parameters"] = params
 		}
 		if r.open {
 			op["security"] = []any{}

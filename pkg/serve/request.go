@@ -370,6 +370,7 @@ func (q *question) fromHistory(ctx context.Context, t *table, ch *changes, after
 	if after {
 		built = q.appendTo(built)
 	}
+	q.warnUnknownPast(built, end, at)
 	q.adopt(built)
 	full, err := q.plan(built, end, ch)
 	if err != nil {
@@ -427,12 +428,24 @@ func (q *question) addRows(b *panel.Builder, t *table, at layout, l limits) erro
 	if grid := int64(last-first+1) * int64(b.Series()); grid > 4*int64(l.rows)+100_000 {
 		return &problem{http.StatusRequestEntityTooLarge, codeTooLarge, fmt.Sprintf("%d series over %d days are too many at once", b.Series(), last-first+1), "send fewer series or years"}
 	}
+	return nil
+}
+
+// warnUnknownPast tells of columns that the rows lack and the stored plan does not know either.
+func (q *question) warnUnknownPast(p *panel.Panel, end calendar.Step, at layout) {
 	for c, col := range at.covs {
-		if col < 0 && q.view.history.Covariates[c].Role == panel.KnownFuture {
-			q.warn("the history has no column %q: its past is unknown", q.view.history.Covariates[c].Name)
+		if col >= 0 || p.Covariates[c].Role != panel.KnownFuture {
+			continue
+		}
+		for s := range p.Series() {
+			lo, hi := p.Span(s)
+			hi = min(hi, lo+max(0, int(end-p.Start[s])+1))
+			if slices.ContainsFunc(p.Covariates[c].Values[lo:hi], func(v float32) bool { return v != v }) {
+				q.warn("the history has no column %q: its past is unknown", p.Covariates[c].Name)
+				break
+			}
 		}
 	}
-	return nil
 }
 
 // knownStatic fills in what the rows do not say of a known series.
@@ -449,7 +462,8 @@ func (q *question) knownStatic(at layout, keys, static []string) {
 	}
 }
 
-// appendTo puts the rows of built after the stored ones of the same series; on a day that both have, the new row stands.
+// appendTo puts the rows of built after the stored ones of the same series; on a day that both have, the new row stands, and what it
+// leaves open of the covariates is as stored.
 func (q *question) appendTo(built *panel.Panel) *panel.Panel {
 	p := q.view.history
 	out := &panel.Panel{Frequency: p.Frequency, Keys: built.Keys, Static: built.Static, Offsets: []int{0}}
@@ -484,9 +498,30 @@ func (q *question) appendTo(built *panel.Panel) *panel.Panel {
 		for c := range out.Covariates {
 			out.Covariates[c].Values = append(out.Covariates[c].Values, built.Covariates[c].Values[lo:hi]...)
 		}
+		q.fillStored(out, len(out.Start)-1, hi-lo)
 		out.Offsets = append(out.Offsets, len(out.Target))
 	}
 	return out
+}
+
+// fillStored fills in the covariates that the last n rows of a known series leave open, from the stored rows and plan.
+func (q *question) fillStored(p *panel.Panel, s, n int) {
+	k, ok := q.view.index[joinID(p.ID(s))]
+	if !ok {
+		return
+	}
+	rows := len(p.Target) - p.Offsets[s]
+	for i := rows - n; i < rows; i++ {
+		r, ok := q.view.history.Row(k, p.Start[s]+calendar.Step(i))
+		if !ok {
+			continue
+		}
+		for c := range p.Covariates {
+			if v := &p.Covariates[c].Values[p.Offsets[s]+i]; *v != *v {
+				*v = q.view.history.Covariates[c].Values[r]
+			}
+		}
+	}
 }
 
 // adopt recodes the keys of p so that their levels begin with those of the history.

@@ -24,7 +24,9 @@ type route struct {
 	about, takes, gives string
 	// work is limited in time and number; open needs no token; quiet is not worth a line of log; mlflow clients know other errors.
 	work, open, quiet, mlflow bool
-	do                        handlerFunc
+	// numbers are the query's whole numbers.
+	numbers []string
+	do      handlerFunc
 }
 
 func (s *Server) routes() []route {
@@ -37,6 +39,7 @@ func (s *Server) routes() []route {
 		{method: "GET", path: "/v1/models", about: "Lists the models, and what could not be loaded.", gives: "Models", do: s.listModels},
 		{method: "POST", path: "/v1/models/reload", about: "Looks for newer models now.", gives: "Models", do: s.reload},
 		{method: "GET", path: "/v1/models/{name...}", about: "Tells of one model: figures, span of its data, features.", gives: "Model", do: s.showModel},
+		{method: "GET", path: "/v1/models/{source}/{model}/series", about: "Lists the series that a model knows; the query's limit, offset and key values choose among them, days asks for their last sales.", gives: "SeriesList", numbers: []string{"limit", "offset", "days"}, do: s.listSeries},
 		{method: "POST", path: "/v1/forecast", about: "Forecasts known or new series.", takes: "ForecastRequest", gives: "Forecast", work: true, do: s.forecast},
 		{method: "POST", path: "/v1/whatif", about: "Forecasts twice, as planned and with changes, and tells the difference.", takes: "WhatIfRequest", gives: "WhatIf", work: true, do: s.whatIf},
 		{method: "POST", path: "/invocations", about: "MLflow's scoring protocol.", takes: "Invocations", gives: "Predictions", work: true, mlflow: true, do: s.invocations},

@@ -517,7 +517,7 @@ func TestOpenAPI(t *testing.T) {
 	}
 	for path, methods := range doc.Paths {
 		for method := range methods {
-			at := strings.ReplaceAll(path, "{name}", "shop/ensemble")
+			at := strings.NewReplacer("{name}", "shop/ensemble", "{source}", "shop", "{model}", "ensemble").Replace(path)
 			if code, body := call(t, srv, strings.ToUpper(method), at, "application/json", []byte(`{"unknown":1}`)); code == 404 || code == 405 || code >= 500 || method == "get" && code != 200 {
 				t.Errorf("%s %s: %d %s", method, path, code, body)
 			}
