@@ -7,6 +7,9 @@ PYTEST_VERSION   := 9.2.0
 
 .PHONY: test-airflow
 
+# tests/airflow starts an Airflow 3.
+servers: .build/venvs/airflow3/bin/pytest
+
 test-airflow: build .build/venvs/airflow3/bin/pytest .build/venvs/airflow2/bin/pytest ## Test the provider and the DAG files on Airflow 3 and 2
 	.build/venvs/airflow3/bin/pytest -q astro/provider/tests tests/dags
 	.build/venvs/airflow2/bin/pytest -q astro/provider/tests tests/dags

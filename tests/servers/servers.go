@@ -82,6 +82,31 @@ func run(t testing.TB, dir, health, port string, env []string, args ...string) *
 // Start starts the server again, where it stood before, after a Stop, and waits until the path health answers 200.
 func (s *Server) Start(t testing.TB, health string) {
 	t.Helper()
+	s.launch(t)
+	deadline := time.After(2 * time.Minute)
+	for {
+		resp, err := s.client.Get(s.URL + health) //nolint:noctx // bounded by the deadline below
+		if err == nil {
+			_, _ = io.Copy(io.Discard, resp.Body)
+			_ = resp.Body.Close()
+			if resp.StatusCode == http.StatusOK {
+				return
+			}
+		}
+		select {
+		case <-s.dead:
+			t.Fatalf("%s ended while it started:\n%s", s.args[0], s.tail())
+		case <-deadline:
+			s.Stop(t)
+			t.Fatalf("%s did not answer in two minutes:\n%s", s.args[0], s.tail())
+		case <-time.After(50 * time.Millisecond):
+		}
+	}
+}
+
+// launch starts the server's process.
+func (s *Server) launch(t testing.TB) {
+	t.Helper()
 	out, err := os.OpenFile(s.log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
 		t.Fatal(err)
@@ -101,25 +126,6 @@ func (s *Server) Start(t testing.TB, health string) {
 		_ = cmd.Wait()
 		close(dead)
 	}()
-	deadline := time.After(2 * time.Minute)
-	for {
-		resp, err := s.client.Get(s.URL + health) //nolint:noctx // bounded by the deadline below
-		if err == nil {
-			_, _ = io.Copy(io.Discard, resp.Body)
-			_ = resp.Body.Close()
-			if resp.StatusCode == http.StatusOK {
-				return
-			}
-		}
-		select {
-		case <-dead:
-			t.Fatalf("%s ended while it started:\n%s", s.args[0], s.tail())
-		case <-deadline:
-			s.Stop(t)
-			t.Fatalf("%s did not answer in two minutes:\n%s", s.args[0], s.tail())
-		case <-time.After(50 * time.Millisecond):
-		}
-	}
 }
 
 func (s *Server) tail() string {
