@@ -10,6 +10,7 @@ import (
 	"salescast/pkg/backtest"
 	"salescast/pkg/columnar"
 	"salescast/pkg/metric"
+	"salescast/pkg/panel"
 	"salescast/pkg/report/chart"
 )
 
@@ -21,7 +22,7 @@ const (
 	maxSmall = 16 << 20
 )
 
-// Evaluate scores the predictions at the test origins: metrics.json, metrics_by_series.csv, predictions.csv and, with Charts, charts/*.png.
+// Evaluate scores the predictions at the test origins: metrics.json, metrics_by_series.csv, coverage.csv, predictions.csv and, with Charts, charts/*.png.
 func Evaluate(ctx context.Context, env Env, o EvaluateOptions) (*Result, error) {
 	if len(o.Models) == 0 {
 		var err error
@@ -29,7 +30,7 @@ func Evaluate(ctx context.Context, env Env, o EvaluateOptions) (*Result, error) 
 			return nil, err
 		}
 	}
-	spec := stepSpec{Name: "evaluate", Options: o, Inputs: append([]string{"ensemble", "validate"}, trainSteps(o.Models)...), Force: o.Force, Salt: map[string]string{"evaluate": "2"}}
+	spec := stepSpec{Name: "evaluate", Options: o, Inputs: append([]string{"ensemble", "validate"}, trainSteps(o.Models)...), Force: o.Force, Salt: map[string]string{"evaluate": "3"}}
 	return runStep(ctx, env, spec, func(ctx context.Context, s *Step) error {
 		s.Phase("read", 0)
 		p, schema, err := readPanel(ctx, s.Input("validate"))
@@ -53,6 +54,15 @@ func Evaluate(ctx context.Context, env Env, o EvaluateOptions) (*Result, error) 
 				return err
 			}
 			doc.Totals = metric.Totals(totals)
+		}
+		if t, ok := metric.NewCoverage(pr, primaryModel); ok {
+			t.Add(pr)
+			if doc.Coverage, err = t.Coverage(p); err != nil {
+				return err
+			}
+			if err := s.writeCoverage(ctx, doc.Coverage, pr.Keys); err != nil {
+				return err
+			}
 		}
 		s.tell(ev)
 		if err := s.writeScores(ctx, doc, ev, pr); err != nil {
@@ -167,6 +177,19 @@ func (s *Step) writeScores(ctx context.Context, doc *metric.Document, ev *metric
 		return err
 	}
 	out.Rows(int64(whole.Rows()))
+	return out.Close()
+}
+
+func (s *Step) writeCoverage(ctx context.Context, c *metric.Coverage, keys []panel.Key) error {
+	out, err := s.Create(ctx, "coverage.csv")
+	if err != nil {
+		return err
+	}
+	defer out.Abort()
+	if err := c.WriteCSV(out, keys); err != nil {
+		return err
+	}
+	out.Rows(int64(len(c.ByHorizon) + len(c.ByClass) + len(c.BySeries)))
 	return out.Close()
 }
 

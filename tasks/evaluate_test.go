@@ -128,6 +128,10 @@ func TestEvaluateWritesScoresPredictionsAndCharts(t *testing.T) {
 	if err != nil || len(bySeries) != 1+6*4 || !slices.Equal(bySeries[0][:5], []string{"store", "item", "model", "rows", "missing"}) {
 		t.Errorf("metrics_by_series.csv has %d rows, %v", len(bySeries), err)
 	}
+	coverage, err := csv.NewReader(bytes.NewReader(readStep(t, env, "evaluate", "coverage.csv"))).ReadAll()
+	if err != nil || doc.Coverage == nil || len(coverage) != 1+7+len(doc.Coverage.ByClass)+6 {
+		t.Errorf("coverage.csv has %d rows, %v", len(coverage), err)
+	}
 	in, err := OpenStep(t.Context(), env.Store, "evaluate")
 	if err != nil {
 		t.Fatal(err)

@@ -22,7 +22,7 @@ func Report(ctx context.Context, env Env, o ReportOptions) (*Result, error) {
 	}
 	spec := stepSpec{
 		Name: "report", Options: o, Inputs: slices.Concat([]string{"ensemble", "evaluate", "validate"}, trainSteps(models), optional),
-		Force: o.Force, Salt: map[string]string{"report": "2"},
+		Force: o.Force, Salt: map[string]string{"report": "3"},
 	}
 	return runStep(ctx, env, spec, func(ctx context.Context, s *Step) error {
 		s.Phase("read", 0)
@@ -112,7 +112,7 @@ func (s *Step) page(ctx context.Context, o ReportOptions, models []string) (*rep
 	if err != nil {
 		return nil, err
 	}
-	page.TotalScores = doc.Totals
+	page.TotalScores, page.Coverage = doc.Totals, doc.Coverage
 	for _, c := range doc.Compared {
 		if c.Reference == baselineModel {
 			page.Comparison = &c.Comparison

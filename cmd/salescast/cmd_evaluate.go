@@ -17,7 +17,8 @@ func (a *app) evaluateCommand() *cobra.Command {
 WAPE, RMSSE, MASE, bias, coverage of the intervals and more, by model, horizon and series.
 
 Reads validate/, train/MODEL/ and ensemble/. Writes evaluate/ in the workspace: metrics.json,
-metrics_by_series.csv, predictions.csv and charts/.`,
+metrics_by_series.csv, coverage.csv (how the intervals held, by step ahead, volume class and series),
+predictions.csv and charts/.`,
 		Example: "  salescast evaluate -c examples/bakery -w runs/bakery",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {

@@ -28,7 +28,9 @@ type Page struct {
 	// of the first.
 	BacktestTotals, ForecastTotals *backtest.Predictions
 	TotalScores                    []metric.TotalScores
-	Evaluation                     *metric.Evaluation
+	// Coverage says how the primary model's intervals kept their word, part by part; nil where it has none. It needs no figures by series.
+	Coverage   *metric.Coverage
+	Evaluation *metric.Evaluation
 	// Comparison is the primary model against the baseline; nil where it could not be made.
 	Comparison        *metric.Comparison
 	Primary, Baseline string
@@ -145,24 +147,27 @@ type view struct {
 	Script template.JS
 	Charts *payload
 
-	Subtitle  string
-	Verdict   []string
-	Good      string // "good", "unsure" or "bad"
-	Tiles     []tile
-	Scores    []scoreRow
-	Origins   []originRow
-	Quantiles []quantileRow
-	Worst     []seriesRow
-	Hardest   string
-	All       []seriesRow
-	Unlisted  int
-	Uncharted int
-	Gains     []gains
-	Repeating string
-	Tested    string
-	Compared  string
-	Totals    string
-	Read      string
+	Subtitle   string
+	Verdict    []string
+	Good       string // "good", "unsure" or "bad"
+	Tiles      []tile
+	Scores     []scoreRow
+	Origins    []originRow
+	Quantiles  []quantileRow
+	Worst      []seriesRow
+	Hardest    string
+	All        []seriesRow
+	Unlisted   int
+	Uncharted  int
+	Gains      []gains
+	Repeating  string
+	Tested     string
+	Compared   string
+	Totals     string
+	ByHorizon  []coverageRow
+	ByClass    []coverageRow
+	OverSeries string
+	Read       string
 }
 
 func (p *Page) view() (*view, error) {
@@ -190,6 +195,7 @@ func (p *Page) view() (*view, error) {
 	v.Verdict, v.Good = p.verdict()
 	v.Tiles = p.tiles()
 	v.Totals = p.totals()
+	v.ByHorizon, v.ByClass, v.OverSeries = p.horizonCoverage(), p.classCoverage(), p.seriesCoverage()
 	v.Subtitle, v.Tested, v.Compared, v.Read = p.subtitle(), p.tested(), p.compared(), p.Data.read()
 	return v, nil
 }

@@ -39,8 +39,18 @@ func pageOf(t *testing.T, s *reporttest.Shop) *Page {
 	gain := func(model string) chart.Importance {
 		return chart.Importance{Model: model, Features: []chart.Feature{{Name: "sales_lag7_mean28", Gain: 50}, {Name: "weekday", Gain: 20}, {Name: "promo", Gain: 9}, {Name: reporttest.Awkward, Gain: 1}}}
 	}
+	tally, ok := metric.NewCoverage(s.Predictions, "ensemble")
+	if !ok {
+		t.Fatal("the shop's predictions have no intervals")
+	}
+	tally.Add(s.Predictions)
+	coverage, err := tally.Coverage(s.Panel)
+	if err != nil {
+		t.Fatal(err)
+	}
 	return &Page{
-		Title: "Sales forecast", Target: "sales", Panel: s.Panel, Backtest: s.Predictions, Forecast: s.Forecast, Evaluation: ev, Comparison: c,
+		Coverage: coverage,
+		Title:    "Sales forecast", Target: "sales", Panel: s.Panel, Backtest: s.Predictions, Forecast: s.Forecast, Evaluation: ev, Comparison: c,
 		Primary: "ensemble", Baseline: "seasonal_naive", Importance: []chart.Importance{gain("xgboost"), gain("lightgbm")},
 		Asked: []Fact{{"Source", "bakery_daily.csv"}, {"Series keys", "store, item"}, {"Horizon", "28 days"}, {"Known ahead", reporttest.Awkward}},
 		Data: Quality{Rows: 72900, Quarantined: 3, Findings: []Finding{
@@ -336,5 +346,36 @@ func checkNames(t *testing.T, b []byte) {
 			}
 		case html.TextToken, html.EndTagToken, html.CommentToken, html.DoctypeToken:
 		}
+	}
+}
+
+// The tables of coverage say how many series and points stand behind each share, and pool weeks of long horizons by their rows.
+func TestCoverageTables(t *testing.T) {
+	t.Parallel()
+	p := pageOf(t, reporttest.New(2, 3, 200, 2, 16))
+	weeks := p.horizonCoverage()
+	if len(weeks) != 3 || weeks[0].Group != "1–7" || weeks[2].Group != "15–16" || weeks[0].Series != "6" {
+		t.Fatalf("rows by week are %+v", weeks)
+	}
+	var rows, held float64
+	for _, h := range p.Coverage.ByHorizon[:7] {
+		rows, held = rows+float64(h.Rows), held+float64(h.Coverage95)*float64(h.Rows)
+	}
+	if want := percent(metric.Value(held/rows), 1); weeks[0].C95 != want || weeks[0].Rows != count(int(rows)) {
+		t.Errorf("the first week is %+v, want %s of %g", weeks[0], want, rows)
+	}
+	classes := p.classCoverage()
+	if len(classes) != 3 || classes[0].Series != "2" {
+		t.Errorf("rows by class are %+v", classes)
+	}
+	b := string(render(t, p))
+	for _, want := range []string{"Where do the intervals hold?", "sells most (a third)", "Of the 6 series tested often enough"} {
+		if !strings.Contains(b, want) {
+			t.Errorf("the page lacks %q", want)
+		}
+	}
+	p.Coverage = nil
+	if b := string(render(t, p)); strings.Contains(b, "Where do the intervals hold?") {
+		t.Error("a page without coverage has its heading")
 	}
 }

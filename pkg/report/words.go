@@ -171,6 +171,9 @@ func (p *Page) verdict() (sentences []string, good string) {
 // judged is the number of predictions from which on a share near 95 % can be told from one that is not.
 const judged = 200
 
+// tooNarrow is the coverage of a 95 % interval below which it is said to be too narrow.
+const tooNarrow = 0.92
+
 func coverageSentence(s metric.Scores) string {
 	if !s.Coverage95.Defined() {
 		return ""
@@ -179,7 +182,7 @@ func coverageSentence(s metric.Scores) string {
 	switch {
 	case s.Rows < judged:
 		return out + "."
-	case s.Coverage95 < 0.92:
+	case s.Coverage95 < tooNarrow:
 		return out + ": they are too narrow, so keep more in hand than they say."
 	case s.Coverage95 > 0.98:
 		return out + ": they are wider than they need to be."
