@@ -63,6 +63,42 @@ type Model interface {
 	Close() error
 }
 
+// Booster is a Learner whose trees can be grown in steps, on a design matrix that is quantised once for many fits.
+type Booster interface {
+	Learner
+	// Bin quantises a design matrix under the learner's max_bin: by its own rows, or by the bins of like, which must be of the same engine
+	// and have the same columns. Rows that lie beyond like's values go to its outermost bins.
+	Bin(ctx context.Context, train Source, like Bins) (Bins, error)
+	// Boost begins a fit with the learner's parameters on bins that a learner of the same engine made. Fits on one Bins do not disturb
+	// each other.
+	Boost(ctx context.Context, train Bins) (Boosting, error)
+}
+
+// Bins is a quantised design matrix with its targets and weights. It must outlive the fits on it.
+type Bins interface {
+	Rows() int
+	Close() error
+}
+
+// Boosting is a fit in progress. It is used by one goroutine at a time.
+//
+// Any division of the same rounds into steps gives the same bytes, whatever else is fitted in between. They are also the bytes of Fit
+// where its parameters say what steps need: seed_per_iteration=true for XGBoost and feature_pre_filter=false for LightGBM.
+type Boosting interface {
+	// Grow adds up to n rounds and answers how many there are then. It adds none once there are as many as the parameters ask for, or
+	// once no leaf can be split.
+	Grow(ctx context.Context, n int) (rounds int, err error)
+	// Model is what has grown so far; the caller closes it. The fit can go on.
+	Model() (Model, error)
+	Close() error
+}
+
+// Watcher is a Learner that can tell how well it fits while it does. The fits of what Watch returns are the same, and call tell after
+// every so many rounds with the number of rounds so far and the training loss under the engine's metric.
+type Watcher interface {
+	Watch(every int, tell func(rounds int, loss float64)) Learner
+}
+
 // Contributor is a Model that can say what each feature added to a prediction (TreeSHAP).
 type Contributor interface {
 	// Contributions writes x.Rows rows of columns+1 values, row-major, the last one the base value, on the margin (link) scale.

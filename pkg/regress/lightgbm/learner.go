@@ -19,6 +19,7 @@ var roundNames = []string{
 type learner struct {
 	engine *Engine
 	params boost.Params
+	watch  boost.Watch
 }
 
 // Learner returns a learner with LightGBM's own parameters. Beside them "rounds", or any of the engine's aliases of num_iterations, is the
@@ -125,12 +126,15 @@ func (l *learner) fit(ctx context.Context, train regress.Source, valid *regress.
 func (l *learner) boost(ctx context.Context, booster uintptr, valid *regress.Valid) (int, error) {
 	e, stop := l.engine, boost.Stop{}
 	var scores []float64
-	if valid != nil {
+	if valid != nil || l.watch.Tell != nil {
 		metric, n, err := l.metric(booster)
 		if err != nil {
 			return 0, err
 		}
-		stop, scores = boost.Stop{Patience: valid.Patience, Higher: higherIsBetter(metric)}, make([]float64, n)
+		scores = make([]float64, n)
+		if valid != nil {
+			stop = boost.Stop{Patience: valid.Patience, Higher: higherIsBetter(metric)}
+		}
 	}
 	finished, n := new(int32), new(int32)
 	for round := range l.params.Rounds {
@@ -142,6 +146,12 @@ func (l *learner) boost(ctx context.Context, booster uintptr, valid *regress.Val
 		}
 		if *finished != 0 { // no leaf can be split any more: this round added nothing and neither would the next
 			break
+		}
+		if l.watch.Due(round + 1) {
+			if err := e.train(func() int32 { return e.api.boosterEval(booster, 0, n, &scores[0]) }); err != nil {
+				return 0, err
+			}
+			l.watch.Tell(round+1, scores[0])
 		}
 		if valid == nil {
 			continue
@@ -157,6 +167,13 @@ func (l *learner) boost(ctx context.Context, booster uintptr, valid *regress.Val
 		return -1, nil
 	}
 	return stop.Best, nil
+}
+
+// Watch implements [regress.Watcher].
+func (l *learner) Watch(every int, tell func(rounds int, loss float64)) regress.Learner {
+	watched := *l
+	watched.watch = boost.Watch{Every: every, Tell: tell}
+	return &watched
 }
 
 // metric returns the name of the first metric, and how many there are.

@@ -28,6 +28,9 @@ type Engine struct {
 	Params map[string]string
 	// Rounds is true for engines that boost in rounds: they stop early, and between two rounds when the context ends.
 	Rounds bool
+	// Steps is what Fit must be told to give the bytes of a fit in steps; nil for engines that are no regress.Booster. Sampled makes the
+	// engine draw rows and columns at random.
+	Steps, Sampled map[string]string
 	// Explains is true for engines whose models are regress.Contributors.
 	Explains bool
 	// Tolerance is the largest relative difference between a prediction and the sum of its contributions.
@@ -37,7 +40,7 @@ type Engine struct {
 // Run checks an engine against the contract of package regress.
 func Run(t *testing.T, e Engine) {
 	t.Helper()
-	for name, law := range map[string]func(*testing.T, Engine){
+	laws := map[string]func(*testing.T, Engine){
 		"learns what is there to learn":                   learns,
 		"the same rows give the same bytes":               deterministic,
 		"a saved model predicts the same":                 roundTrip,
@@ -55,7 +58,11 @@ func Run(t *testing.T, e Engine) {
 		"contributions add up to the prediction":          contributions,
 		"any column name survives saving":                 oddNames,
 		"early stopping keeps the best round":             stopping,
-	} {
+	}
+	if e.Steps != nil {
+		maps.Copy(laws, steps)
+	}
+	for name, law := range laws {
 		t.Run(strings.ReplaceAll(name, " ", "-"), func(t *testing.T) {
 			t.Parallel()
 			law(t, e)

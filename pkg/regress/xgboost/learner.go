@@ -17,6 +17,7 @@ type learner struct {
 	engine      *Engine
 	params      boost.Params
 	categorical bool
+	watch       boost.Watch
 }
 
 // Learner returns a learner with XGBoost's own parameters. Beside them: "rounds" (or num_boost_round, n_estimators) is the number of
@@ -157,6 +158,13 @@ func (l *learner) boost(ctx context.Context, booster uintptr, matrices []uintptr
 		if err := e.train(func() int32 { return e.api.boosterUpdate(booster, int32(round), matrices[0]) }); err != nil {
 			return 0, err
 		}
+		if l.watch.Due(round + 1) {
+			loss, err := l.evaluate(booster, round, matrices[0])
+			if err != nil {
+				return 0, err
+			}
+			l.watch.Tell(round+1, loss)
+		}
 		if valid == nil {
 			continue
 		}
@@ -174,7 +182,14 @@ func (l *learner) boost(ctx context.Context, booster uintptr, matrices []uintptr
 	return max(1, stop.Best), nil
 }
 
-// evaluate returns the last metric on the validation matrix. The engine answers "[round]\tvalid-rmse:0.25\tvalid-mae:0.1".
+// Watch implements [regress.Watcher].
+func (l *learner) Watch(every int, tell func(rounds int, loss float64)) regress.Learner {
+	watched := *l
+	watched.watch = boost.Watch{Every: every, Tell: tell}
+	return &watched
+}
+
+// evaluate returns the last metric on a matrix. The engine answers "[round]\tvalid-rmse:0.25\tvalid-mae:0.1".
 func (l *learner) evaluate(booster uintptr, round int, matrix uintptr) (float64, error) {
 	e, name := l.engine, cStrings([]string{"valid"})
 	out, text := new(*byte), ""

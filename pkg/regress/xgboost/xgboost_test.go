@@ -32,6 +32,7 @@ func open(t *testing.T) regresstest.Engine {
 	}
 	return regresstest.Engine{
 		Learner: e.Learner, Open: e.Load, Rounds: true, Explains: true,
+		Steps: map[string]string{"seed_per_iteration": "true"}, Sampled: map[string]string{"subsample": "0.7", "colsample_bytree": "0.7"},
 		Params: map[string]string{"rounds": "40", "learning_rate": "0.2"},
 		// Contributions are added up in float32 by this test and in another order by the engine.
 		Tolerance: 1e-5,

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"runtime"
 	"slices"
 	"strconv"
@@ -68,6 +69,26 @@ func (p *Params) Default(name, value string, aliases ...string) {
 	p.Values[name] = value
 }
 
+// With returns a copy with a parameter set, whatever it was.
+func (p Params) With(name, value string) Params {
+	p.Values = maps.Clone(p.Values)
+	if _, ok := p.Values[name]; !ok {
+		p.Keys = append(slices.Clone(p.Keys), name)
+		slices.Sort(p.Keys)
+	}
+	p.Values[name] = value
+	return p
+}
+
+// Watch says after which rounds a fit tells its loss; the zero Watch never.
+type Watch struct {
+	Every int
+	Tell  func(rounds int, loss float64)
+}
+
+// Due reports whether the loss is told after so many rounds.
+func (w Watch) Due(rounds int) bool { return w.Tell != nil && w.Every > 0 && rounds%w.Every == 0 }
+
 func sortedKeys(m map[string]string) []string {
 	keys := make([]string, 0, len(m))
 	for k := range m {
@@ -121,14 +142,28 @@ func CheckValid(train regress.Source, v *regress.Valid) error {
 	if err := CheckSource(v.Source); err != nil {
 		return fmt.Errorf("validation: %w", err)
 	}
-	names := func(s regress.Source) (n []string) {
-		for _, c := range s.Columns() {
-			n = append(n, c.Name)
-		}
-		return n
-	}
-	if err := CheckNames(names(train), names(v.Source)); err != nil {
+	if err := CheckNames(names(train.Columns()), names(v.Source.Columns())); err != nil {
 		return fmt.Errorf("validation: %w", err)
+	}
+	return nil
+}
+
+func names(columns []regress.Column) (n []string) {
+	for _, c := range columns {
+		n = append(n, c.Name)
+	}
+	return n
+}
+
+// SameColumns returns an error unless bins of one design matrix can hold the rows of another.
+func SameColumns(binned, given []regress.Column) error {
+	if err := CheckNames(names(binned), names(given)); err != nil {
+		return fmt.Errorf("the bins are of other columns: %w", err)
+	}
+	for i, c := range binned {
+		if c.Categorical != given[i].Categorical {
+			return fmt.Errorf("column %q is categorical in one of the bins and the design matrix alone", c.Name)
+		}
 	}
 	return nil
 }
