@@ -23,13 +23,16 @@ type listing struct {
 	where               map[int]string // by key
 }
 
-// listedSeries is a series that the model knows, with its last days where they were asked for; a sale that is not known is null.
+// listedSeries is a series that the model knows, with its last days where they were asked for: sales and known-future columns, null where
+// not known.
 type listedSeries struct {
 	ID    map[string]string `json:"id"`
 	First calendar.Day      `json:"first"`
 	Last  calendar.Day      `json:"last"`
 	Dates []calendar.Day    `json:"dates,omitempty"`
 	Sales []number64        `json:"sales,omitempty"`
+	// Known has the columns that are known in advance, by name.
+	Known map[string][]number64 `json:"known_future,omitempty"`
 }
 
 // listSeries tells which series a model knows, ordered by their keys: those that can be forecast without history, or continued.
@@ -110,9 +113,27 @@ func (v *view) listed(series, days int) listedSeries {
 		row := lo + int(at-first)
 		y := number64(nan32)
 		if p.Observed[row] {
-			y = number64(p.Target[row])
+			y = digits(p.Target[row])
 		}
 		out.Dates, out.Sales = append(out.Dates, p.Frequency.Day(at)), append(out.Sales, y)
+		for _, c := range p.Covariates {
+			if c.Role != panel.KnownFuture {
+				continue
+			}
+			if out.Known == nil {
+				out.Known = map[string][]number64{}
+			}
+			out.Known[c.Name] = append(out.Known[c.Name], digits(c.Values[row]))
+		}
 	}
 	return out
+}
+
+// digits is y with the decimal digits that y has as a float32: 3.2, not 3.200000047683716.
+func digits(y float32) number64 {
+	d, err := strconv.ParseFloat(strconv.FormatFloat(float64(y), 'g', -1, 32), 64)
+	if err != nil { // no finite number is without one
+		return number64(y)
+	}
+	return number64(d)
 }

@@ -15,6 +15,7 @@ type seriesList struct {
 		First, Last string
 		Dates       []string
 		Sales       []*float64
+		Known       map[string][]float64 `json:"known_future"`
 	}
 }
 
@@ -57,6 +58,9 @@ func TestSeriesAreListed(t *testing.T) {
 		row := rows[560-28+i]
 		if got := one.Series[0].Sales[i]; got == nil || day != row["date"] || strconv.FormatFloat(*got, 'f', -1, 64) != row["sales"] {
 			t.Errorf("day %s: %v, want %s %s", day, got, row["date"], row["sales"])
+		}
+		if price, err := strconv.ParseFloat(row["price"], 64); err != nil || one.Series[0].Known["price"][i] != price {
+			t.Errorf("day %s: price %v, want %s", day, one.Series[0].Known["price"][i], row["price"])
 		}
 	}
 	if whole := list("?store=S1&item=I0&days=100000"); len(whole.Series[0].Sales) != 560 {
