@@ -247,6 +247,8 @@ type changes struct {
 	values map[planKey][]float32
 	series []int           // known ones
 	ids    map[string]bool // of all
+	// planned are the series with rows of the plan itself, not only with what is laid over it.
+	planned map[string]bool
 }
 
 type planKey struct {
@@ -254,9 +256,10 @@ type planKey struct {
 	at calendar.Step
 }
 
-// over lays the rows of other on those of ch, value by value.
+// over lays the rows of other on those of ch, value by value. A series that ch has no plan for has none after it either: what other leaves
+// open is taken from where it would have been.
 func (ch *changes) over(other *changes) *changes {
-	out := &changes{values: maps.Clone(ch.values), series: slices.Clone(ch.series), ids: maps.Clone(ch.ids)}
+	out := &changes{values: maps.Clone(ch.values), series: slices.Clone(ch.series), ids: maps.Clone(ch.ids), planned: ch.planned}
 	for k, v := range other.values {
 		row := slices.Clone(v)
 		for c, x := range ch.values[k] {
@@ -276,7 +279,7 @@ func (ch *changes) over(other *changes) *changes {
 }
 
 func (q *question) readPlan(t *table) (*changes, error) {
-	ch := &changes{values: map[planKey][]float32{}, ids: map[string]bool{}}
+	ch := &changes{values: map[planKey][]float32{}, ids: map[string]bool{}, planned: map[string]bool{}}
 	if t == nil || t.rows == 0 {
 		return ch, nil
 	}
@@ -314,7 +317,7 @@ func (q *question) readPlan(t *table) (*changes, error) {
 		}
 		ch.values[key] = values
 		if !ch.ids[key.id] {
-			ch.ids[key.id] = true
+			ch.ids[key.id], ch.planned[key.id] = true, true
 			if s, ok := q.view.index[key.id]; ok {
 				ch.series = append(ch.series, s)
 			}
@@ -613,7 +616,7 @@ func (q *question) plan(p *panel.Panel, origin calendar.Step, ch *changes) (*pan
 		for range missing + q.horizon {
 			out.Target, out.Observed = append(out.Target, nan32), append(out.Observed, false)
 		}
-		said := ch.ids[key.id] || hi-lo > past && !isKnown
+		said := ch.planned[key.id] || hi-lo > past && !isKnown
 		for c := range p.Covariates {
 			values := &out.Covariates[c].Values
 			from := p.Covariates[c].Values[lo:hi]

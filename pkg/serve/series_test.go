@@ -2,7 +2,9 @@ package serve_test
 
 import (
 	"encoding/json"
+	"maps"
 	"net/http"
+	"slices"
 	"strconv"
 	"testing"
 )
@@ -89,5 +91,47 @@ func TestAppendedRowsTakeTheStoredPlan(t *testing.T) {
 	s.compare(t, "a week without its plan", a, 1)
 	if len(a.Warnings) != 0 {
 		t.Errorf("warnings: %q", a.Warnings)
+	}
+}
+
+// A change of a few days is laid over what is usual where nobody sent a plan: of a new series, and of a known one beyond its stored plan.
+func TestWhatIfWithoutAPlan(t *testing.T) {
+	t.Parallel()
+	s := open(t)
+	srv := s.start(t, nil)
+	fresh := []map[string]string{}
+	for _, row := range s.of("S1", "I1")[400:560] {
+		row = maps.Clone(row)
+		row["store"] = "new"
+		fresh = append(fresh, row)
+	}
+	week := []map[string]string{}
+	for i := range 7 {
+		week = append(week, map[string]string{"store": "S1", "item": "I1", "date": "2024-07-" + strconv.Itoa(15+i), "sales": "40"})
+	}
+	for _, c := range []struct {
+		name, store, day string
+		history          []map[string]string
+		more             bool
+	}{{"new series", "new", "2024-07-17", fresh, false}, {"continued series", "S1", "2024-07-24", week, true}} {
+		body := map[string]any{"history": c.history, "append": c.more}
+		plain := ask(t, srv, body)
+		body["changes"] = []map[string]any{{"store": c.store, "item": "I1", "date": c.day, "promo": 1}}
+		b, err := json.Marshal(body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		code, out := call(t, srv, http.MethodPost, "/v1/whatif", "application/json", b)
+		var a struct{ Base, Changed forecastAnswer }
+		if err := json.Unmarshal(out, &a); err != nil || code != http.StatusOK {
+			t.Fatalf("%s: %d %s", c.name, code, out)
+		}
+		if !slices.Equal(a.Base.Series[0].Forecast, plain.Series[0].Forecast) {
+			t.Errorf("%s: the base is %v, the forecast %v", c.name, a.Base.Series[0].Forecast, plain.Series[0].Forecast)
+		}
+		h := slices.Index(plain.Series[0].Dates, c.day)
+		if h < 0 || a.Changed.Series[0].Forecast[h] <= plain.Series[0].Forecast[h] {
+			t.Errorf("%s: a promotion on %s changes %v to %v", c.name, c.day, plain.Series[0].Forecast, a.Changed.Series[0].Forecast)
+		}
 	}
 }
