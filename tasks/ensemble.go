@@ -285,12 +285,11 @@ func (c *combiner) final(ctx context.Context) (err error) {
 	if err := c.step.WriteJSON(ctx, inputName, input); err != nil {
 		return err
 	}
-	if err := bundle.WriteMLmodel(ctx, c.step); err != nil {
+	if err := bundle.WriteMLmodel(ctx, c.step, modelTable(c.panel, input, c.options.Quantiles)); err != nil {
 		return err
 	}
-	c.step.LogModel(primaryModel, []string{"python_function"}, func(name string) bool {
-		return name != "validation.parquet" && name != "backtest.parquet" && name != totalsName
-	})
+	// What it forecast at the test origins goes along: a later candidate is compared with it.
+	c.step.LogModel(primaryModel, []string{"python_function"}, func(name string) bool { return name != "validation.parquet" && name != totalsName })
 	c.step.Add(1)
 	return nil
 }

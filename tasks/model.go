@@ -55,37 +55,25 @@ type Model struct {
 // OpenModel finds a model by its address: a workspace, the folder of a bundle (both on disk or s3://), models:/NAME@ALIAS or
 // models:/NAME/VERSION. A model that is not there is KindInputMissing.
 func OpenModel(ctx context.Context, env Env, address string) (*Model, error) {
-	if rest, ok := strings.CutPrefix(address, modelScheme); ok {
-		v, err := FindVersion(ctx, env.Registry, rest)
-		if err != nil {
+	m := &Model{URL: address}
+	rest, registered := strings.CutPrefix(address, modelScheme)
+	var err error
+	if registered {
+		var v track.Version
+		if v, err = FindVersion(ctx, env.Registry, rest); err != nil {
 			return nil, err
 		}
-		if address = v.Tags[tagBundle]; address == "" {
-			return nil, &Error{
-				Kind: KindInputMissing, Op: "open model " + rest, Err: fmt.Errorf("version %s of %s was not registered by salescast: it has no tag %s", v.Version, v.Model, tagBundle),
-				Hint: `register one with "salescast register"`,
-			}
-		}
+		m.reader, m.URL, err = versionReader(ctx, env, v)
+	} else {
+		m.reader, err = addressReader(ctx, env, address)
 	}
-	if env.Open == nil {
-		return nil, errors.New("open model: no stores are set up")
-	}
-	store, err := env.Open(address)
 	if err != nil {
-		return nil, err
-	}
-	m := &Model{URL: address, reader: folder{store}}
-	in, err := OpenStep(ctx, store, "ensemble")
-	switch {
-	case err == nil:
-		m.reader = in
-	case !errors.Is(err, fs.ErrNotExist):
 		return nil, err
 	}
 	b, err := m.reader.ReadFile(ctx, bundle.Name, maxSmall)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, &Error{
-			Kind: KindInputMissing, Op: "open model", Err: fmt.Errorf("neither a finished ensemble nor %s is at %s: %w", bundle.Name, address, fs.ErrNotExist),
+			Kind: KindInputMissing, Op: "open model", Err: fmt.Errorf("neither a finished ensemble nor %s is at %s: %w", bundle.Name, m.URL, fs.ErrNotExist),
 			Hint: "name a workspace, the folder of a model, models:/NAME@ALIAS or models:/NAME/VERSION",
 		}
 	}
@@ -94,9 +82,68 @@ func OpenModel(ctx context.Context, env Env, address string) (*Model, error) {
 	}
 	m.Digest = hexSum(b)
 	if err := json.Unmarshal(b, &m.Manifest); err != nil {
-		return nil, &Error{Kind: KindData, Op: "read " + bundle.Name + " at " + address, Err: err}
+		return nil, &Error{Kind: KindData, Op: "read " + bundle.Name + " at " + m.URL, Err: err}
 	}
 	return m, nil
+}
+
+// addressReader reads the ensemble of a workspace, or a bundle's folder.
+func addressReader(ctx context.Context, env Env, address string) (bundle.Reader, error) {
+	if env.Open == nil {
+		return nil, errors.New("open model: no stores are set up")
+	}
+	store, err := env.Open(address)
+	if err != nil {
+		return nil, err
+	}
+	in, err := OpenStep(ctx, store, "ensemble")
+	if err == nil {
+		return in, nil
+	}
+	if !errors.Is(err, fs.ErrNotExist) {
+		return nil, err
+	}
+	return folder{store}, nil
+}
+
+// versionReader reads the files of a registered version: in the workspace that made it, which is near at hand, and where that is gone or out
+// of reach from the registry, if it keeps files. at is where they lie.
+func versionReader(ctx context.Context, env Env, v track.Version) (r bundle.Reader, at string, err error) {
+	at = v.Tags[tagBundle]
+	away := fmt.Errorf("version %s of %s was not registered by salescast: it has no tag %s", v.Version, v.Model, tagBundle)
+	hint := `register one with "salescast register"`
+	if at != "" && env.Open != nil {
+		store, err := env.Open(at)
+		if err == nil {
+			_, err = store.Stat(ctx, bundle.MLmodelName)
+		}
+		if err == nil {
+			return folder{store}, at, nil
+		}
+		away = fmt.Errorf("version %s of %s cannot be read at %s: %w", v.Version, v.Model, at, err)
+		hint = "bring the workspace back; a registry on an MLflow server keeps the files of its versions"
+	}
+	files, keeps := env.Registry.(track.Files)
+	if !keeps || ctx.Err() != nil {
+		if k := KindOf(away); k == KindInputMissing || k == KindUnexpected {
+			away = &Error{Kind: KindInputMissing, Op: "open model " + v.Model, Err: away, Hint: hint}
+		}
+		return nil, at, away
+	}
+	if at != "" {
+		env.Log.Info().Str("model", v.Model).Str("version", v.Version).AnErr("because", away).Msg("the model is read from the registry")
+	}
+	return versionFiles{files, v}, modelScheme + v.Model + "/" + v.Version, nil
+}
+
+// versionFiles reads what a registry keeps of a version.
+type versionFiles struct {
+	track.Files
+	version track.Version
+}
+
+func (f versionFiles) ReadFile(ctx context.Context, name string, limit int64) ([]byte, error) {
+	return f.Files.ReadFile(ctx, f.version, name, limit)
 }
 
 // Data is the contract of the data that the model reads; its Source is empty.

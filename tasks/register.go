@@ -1,6 +1,7 @@
 package tasks
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -43,6 +44,9 @@ const (
 
 // registeredName marks an attempt that a registry points to, which is no orphan.
 const registeredName = "registered.json"
+
+// maxBacktest bounds what a champion forecast at its test origins.
+const maxBacktest = 1 << 30
 
 // RegisterOptions say how models are named and when one becomes champion.
 type RegisterOptions struct {
@@ -98,7 +102,7 @@ type Stager interface {
 	SetStage(ctx context.Context, model, version, stage string) error
 }
 
-// Register makes a version of the ensemble, and of every member that Python can open, in the model registry: alias challenger at once,
+// Register makes a version of the ensemble, and of every member, in the model registry: alias challenger at once,
 // and champion where it is better out of sample than the champion on the same origins and sales, or than the seasonal naive forecast
 // where there is no champion yet. It writes decisions.json. Where the ensemble is not better the answer is Refused and the error
 // KindRefused; the step is done all the same, and the champion stays.
@@ -181,10 +185,6 @@ func (r *registrar) run(ctx context.Context) (err error) {
 		in, pr := ensemble, all
 		if name != primaryModel {
 			in = r.step.Input("train/" + name)
-			if !in.Has(bundle.MLmodelName) {
-				r.env.Log.Info().Str("model", name).Msg("not registered apart: it has no trees that Python opens; it is in the ensemble")
-				continue
-			}
 			if pr, err = readPredictions(ctx, in, "backtest.parquet"); err != nil {
 				return err
 			}
@@ -308,21 +308,17 @@ func (r *registrar) create(ctx context.Context, in *Opened, name string) (track.
 // an origin was known to what is used there. Origins before its own that it was not tested on are left out.
 func (r *registrar) champion(ctx context.Context, v track.Version, candidate metric.Contender) (out metric.Contender, err error) {
 	out.Model = candidate.Model
-	if r.env.Open == nil || v.Tags[tagBundle] == "" {
-		return out, fmt.Errorf("version %s of %s has no tag %s", v.Version, v.Model, tagBundle)
-	}
-	store, err := r.env.Open(v.Tags[tagBundle])
+	files, at, err := versionReader(ctx, r.env, v)
 	if err != nil {
 		return out, err
 	}
-	f, err := store.ReadAt(ctx, "backtest.parquet")
+	raw, err := files.ReadFile(ctx, "backtest.parquet", maxBacktest)
 	if err != nil {
 		return out, err
 	}
-	defer f.Close()
-	past, err := columnar.ReadPredictions(ctx, f)
+	past, err := columnar.ReadPredictions(ctx, bytes.NewReader(raw))
 	if err != nil {
-		return out, fmt.Errorf("read backtest.parquet at %s: %w", v.Tags[tagBundle], err)
+		return out, fmt.Errorf("read backtest.parquet at %s: %w", at, err)
 	}
 	past, err = pointsOf(metric.Contender{Predictions: past, Model: candidate.Model}, candidate.Model)
 	if err != nil {
@@ -347,7 +343,7 @@ func (r *registrar) champion(ctx context.Context, v track.Version, candidate met
 	if len(later) == 0 {
 		return out, nil
 	}
-	fresh, err := r.forecastFrom(ctx, folder{store}, candidate.Model, later, horizon)
+	fresh, err := r.forecastFrom(ctx, files, candidate.Model, later, horizon)
 	if err != nil {
 		return out, err
 	}

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"path"
 	"runtime"
 	"slices"
 	"strings"
@@ -89,7 +88,7 @@ func Train(ctx context.Context, env Env, o TrainOptions) (*Result, error) {
 	}
 	step := stepSpec{
 		Name: "train/" + o.Model, Options: o, Inputs: []string{"validate"}, Seed: o.Seed, Force: o.Force,
-		Salt: map[string]string{"member": bundle.MemberSchema, "plan": feature.PlanSchema, "mlmodel": bundle.MLmodelVersion()},
+		Salt: map[string]string{"member": bundle.MemberSchema, "bundle": bundle.Schema, "plan": feature.PlanSchema, "mlmodel": bundle.MLmodelVersion()},
 	}
 	if engine := spec.Trees.Engine; engine != "" && env.Learners != nil {
 		step.Salt[engine] = env.Learners.Release(ctx, engine)
@@ -110,15 +109,18 @@ type trainer struct {
 	options TrainOptions
 	spec    member.Spec
 	panel   *panel.Panel
+	names   panelNames
 	sched   backtest.Schedule
 }
 
 func (t *trainer) run(ctx context.Context) error {
 	t.step.Phase("read", 0)
 	var err error
-	if t.panel, _, err = readPanel(ctx, t.step.Input("validate")); err != nil {
+	schema := columnar.PanelSchema{}
+	if t.panel, schema, err = readPanel(ctx, t.step.Input("validate")); err != nil {
 		return err
 	}
+	t.names = panelNames{schema.Time, schema.Target}
 	if t.sched, err = schedule(t.panel, t.options.Horizon, t.options.Backtest); err != nil {
 		return err
 	}
@@ -237,6 +239,30 @@ type gain struct {
 	Gain float64 `json:"gain"`
 }
 
+// writeModel writes the fitted member as a model that stands alone: a bundle, and a directory that MLflow opens.
+func (t *trainer) writeModel(ctx context.Context, m *member.Model) error {
+	alone := bundle.Manifest{
+		Time: t.names.time, Target: t.names.target, Frequency: t.panel.Frequency, Horizon: t.options.Horizon, Origin: t.panel.Frequency.Day(t.sched.End),
+		NonNegative: t.options.NonNegative,
+	}
+	if err := bundle.WriteAlone(ctx, t.step, alone, t.spec.Name, m); err != nil {
+		return err
+	}
+	input, err := inputContract(t.step.Input("validate"), t.names, t.panel.Frequency)
+	if err != nil {
+		return err
+	}
+	if err := t.step.WriteJSON(ctx, inputName, input); err != nil {
+		return err
+	}
+	if err := bundle.WriteMemberMLmodel(ctx, t.step, m, modelTable(t.panel, input, nil)); err != nil {
+		return err
+	}
+	// What it forecast at the test origins goes along: a later candidate is compared with it.
+	t.step.LogModel(t.spec.Name, bundle.MemberFlavors(m), func(name string) bool { return name != "validation.parquet" })
+	return nil
+}
+
 func (t *trainer) final(ctx context.Context) (err error) {
 	m, err := t.fit(ctx, t.sched.End)
 	if err != nil {
@@ -246,14 +272,8 @@ func (t *trainer) final(ctx context.Context) (err error) {
 	if m.Kind != t.spec.Kind {
 		t.step.Warn("the history is too short for %s: its forecasts are those of %s", t.spec.Name, m.Kind)
 	}
-	if err := bundle.WriteMember(ctx, t.step, "", t.spec.Name, m, t.options.NonNegative); err != nil {
+	if err := t.writeModel(ctx, m); err != nil {
 		return err
-	}
-	if flavors := bundle.MemberFlavors(m); flavors != nil {
-		if err := bundle.WriteMemberMLmodel(ctx, t.step, m); err != nil {
-			return err
-		}
-		t.step.LogModel(t.spec.Name, flavors, func(name string) bool { return path.Ext(name) != ".parquet" })
 	}
 	params := trainedParams{Model: t.spec.Name, About: t.spec.About, Kind: m.Kind}
 	if g := m.Trees; g != nil {

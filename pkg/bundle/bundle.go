@@ -85,6 +85,15 @@ type Manifest struct {
 type Share struct {
 	Name   string  `json:"name"`
 	Weight float64 `json:"weight"`
+	// Folder is where the member lies in the bundle; empty is members/NAME.
+	Folder string `json:"folder,omitempty"`
+}
+
+func (s Share) folder() string {
+	if s.Folder != "" {
+		return s.Folder
+	}
+	return path.Join(membersFolder, s.Name)
 }
 
 // memberFile is member.json.
@@ -127,6 +136,17 @@ func WriteMember(ctx context.Context, w Writer, folder, name string, m *member.M
 		}
 	}
 	return writeJSON(ctx, w, path.Join(folder, memberName), f)
+}
+
+// WriteAlone writes a fitted member as a bundle of that member alone, without quantiles and without history: for those who forecast with
+// it from a table of their own. Of m, Members, Levels and Files are filled in.
+func WriteAlone(ctx context.Context, w Writer, m Manifest, name string, fitted *member.Model) error {
+	d := &digesting{Writer: w}
+	if err := WriteMember(ctx, d, "", name, fitted, m.NonNegative); err != nil {
+		return err
+	}
+	m.Schema, m.Levels, m.Members, m.Files = Schema, []float64{}, []Share{{Name: name, Weight: 1, Folder: "."}}, d.files
+	return writeJSON(ctx, w, Name, m)
 }
 
 // saveModels writes each model in its engine's own format, as stem-1 and so on.
@@ -382,7 +402,7 @@ func Open(ctx context.Context, r Reader, loaders Loaders) (b *Bundle, err error)
 		}
 	}
 	for _, share := range m.Members {
-		o, err := OpenMember(ctx, out.reader, path.Join(membersFolder, share.Name), loaders)
+		o, err := OpenMember(ctx, out.reader, share.folder(), loaders)
 		if err != nil {
 			return nil, fmt.Errorf("open bundle: %w", err)
 		}

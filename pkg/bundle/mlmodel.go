@@ -10,7 +10,7 @@ import (
 	"path"
 	"strings"
 
-	"salescast/pkg/forecast/global"
+	"salescast/pkg/columnar"
 	"salescast/pkg/forecast/member"
 )
 
@@ -23,26 +23,119 @@ const (
 	pythonXGBoost  = "xgboost-cpu==3.2.0"
 	pythonLightGBM = "lightgbm==4.7.0"
 	pythonPandas   = "pandas"
+	pythonMLflow   = "mlflow>=2.9"
+	// pythonAnyType is the first release that knows columns of any type.
+	pythonAnyType = "mlflow>=2.20"
 )
 
 //go:embed loader.py
 var loader string
 
-// loaderModule is the name of loader.py in a model. It carries the file's own hash, because Python keeps one module of a name in a
+//go:embed trees.py
+var treesLoader string
+
+// module is the name of a Python file in a model. It carries the file's own hash, because Python keeps one module of a name in a
 // process: two models of different versions would else run the code of the first.
-func loaderModule() string {
-	sum := sha256.Sum256([]byte(loader))
-	return "salescast_model_" + hex.EncodeToString(sum[:4])
+func module(stem, text string) string {
+	sum := sha256.Sum256([]byte(text))
+	return stem + "_" + hex.EncodeToString(sum[:4])
+}
+
+// writeModule writes a Python file and returns its module's name.
+func writeModule(ctx context.Context, w Writer, stem, text string) (string, error) {
+	name := module(stem, text)
+	return name, w.WriteFile(ctx, path.Join("code", name+".py"), []byte(text))
+}
+
+// Table is what a model reads and gives, as MLflow shows it.
+type Table struct {
+	// Inputs are the columns of history and plan, Levels the quantiles of the forecast beside its mean.
+	Time   string
+	Keys   []string
+	Inputs []string
+	Levels []float64
+	// Example are a few series of history and plan, one row per value of Inputs; it may be empty.
+	Example [][]any
+}
+
+// the name of the input example, and the column types of MLflow.
+const (
+	exampleName  = "input_example.json"
+	typeAny      = "any"
+	typeString   = "string"
+	typeDouble   = "double"
+	typeLong     = "long"
+	typeDatetime = "datetime"
+)
+
+type column struct {
+	Type string `json:"type"`
+	Name string `json:"name"`
+}
+
+// columnsText is a list of columns as it stands in an MLmodel, in quotes of YAML. It says nothing of what is required: old readers stumble
+// over that.
+func columnsText(all []column) (string, error) {
+	b, err := json.Marshal(all)
+	if err != nil {
+		return "", fmt.Errorf("encode signature: %w", err)
+	}
+	return "'" + strings.ReplaceAll(string(b), "'", "''") + "'", nil
+}
+
+// signature takes columns of any type: whole numbers, dates and keys come from Python in several, and the program reads them all.
+func (t Table) signature() (string, error) {
+	in := make([]column, len(t.Inputs))
+	for i, name := range t.Inputs {
+		in[i] = column{typeAny, name}
+	}
+	var out []column
+	for _, name := range t.Keys {
+		out = append(out, column{typeString, name})
+	}
+	out = append(out, column{typeDatetime, "date"}, column{typeDatetime, "cutoff"}, column{typeLong, "horizon"}, column{typeDouble, "forecast"})
+	for _, q := range t.Levels {
+		out = append(out, column{typeDouble, columnar.QuantileName(q)})
+	}
+	inputs, err := columnsText(in)
+	if err != nil {
+		return "", err
+	}
+	outputs, err := columnsText(out)
+	return "signature:\n  inputs: " + inputs + "\n  outputs: " + outputs + "\n", err
+}
+
+// writeExample writes the input example and returns what an MLmodel says of it.
+func (t Table) writeExample(ctx context.Context, w Writer) (string, error) {
+	if len(t.Example) == 0 {
+		return "", nil
+	}
+	b, err := json.Marshal(struct {
+		Columns []string `json:"columns"`
+		Data    [][]any  `json:"data"`
+	}{t.Inputs, t.Example})
+	if err != nil {
+		return "", fmt.Errorf("encode %s: %w", exampleName, err)
+	}
+	return "saved_input_example_info: {artifact_path: " + exampleName + ", pandas_orient: split, type: dataframe}\n", w.WriteFile(ctx, exampleName, b)
 }
 
 // WriteMLmodel makes the folder of a bundle also a model of MLflow, which Python loads as a python_function. Its predict takes history
 // and plan as a table, with the columns that input.json of the same folder names, and runs the salescast program. It needs no pickle.
-func WriteMLmodel(ctx context.Context, w Writer) error {
-	name := loaderModule()
-	if err := w.WriteFile(ctx, path.Join("code", name+".py"), []byte(loader)); err != nil {
+func WriteMLmodel(ctx context.Context, w Writer, t Table) error {
+	name, err := writeModule(ctx, w, "salescast_model", loader)
+	if err != nil {
 		return err
 	}
-	if err := writePython(ctx, w, pythonPandas); err != nil {
+	if err := writePython(ctx, w, pythonAnyType, pythonPandas); err != nil {
+		return err
+	}
+	signature, err := t.signature()
+	if err != nil {
+		return err
+	}
+	example, err := t.writeExample(ctx, w)
+	if err != nil {
 		return err
 	}
 	return w.WriteFile(ctx, MLmodelName, fmt.Appendf(nil, `flavors:
@@ -51,11 +144,11 @@ func WriteMLmodel(ctx context.Context, w Writer) error {
     env: {virtualenv: python_env.yaml}
     loader_module: %s
     python_version: %q
-`, name, pythonVersion))
+%s%s`, name, pythonVersion, example, signature))
 }
 
 // MLmodelVersion changes with what is written beside a model for MLflow.
-func MLmodelVersion() string { return loaderModule() }
+func MLmodelVersion() string { return module("2", loader+treesLoader) }
 
 // flavor is how Python opens the trees of an engine.
 type flavor struct{ name, pip, settings string }
@@ -70,67 +163,66 @@ func flavorOf(engine string) (flavor, bool) {
 	return flavor{}, false
 }
 
-// MemberFlavors are the names under which MLflow opens a member; nil where Python has nothing to open it with.
+// MemberFlavors are the names under which MLflow opens a member.
 func MemberFlavors(m *member.Model) []string {
-	if m.Kind != member.Trees {
-		return nil
+	if m.Kind == member.Trees {
+		if f, ok := flavorOf(m.Trees.Spec().Engine); ok {
+			return []string{f.name, "python_function"}
+		}
 	}
-	f, ok := flavorOf(m.Trees.Spec().Engine)
-	if !ok {
-		return nil
-	}
-	return []string{f.name, "python_function"}
+	return []string{"python_function"}
 }
 
-// WriteMemberMLmodel makes the folder of a member whose trees Python can open also a model of MLflow: of a member of several seeds, the
-// trees of the first. It predicts what the trees do, on rows of features; sales come of it only in the ensemble.
-func WriteMemberMLmodel(ctx context.Context, w Writer, m *member.Model) error {
+// WriteMemberMLmodel makes the folder of a member, written by WriteAlone, also a model of MLflow. Of trees that Python can open it
+// predicts what they say of rows of features, on the scale that they were trained on: the engine's own flavor opens those of the first
+// seed, python_function gives the mean of all. Any other member takes and gives what a bundle does.
+func WriteMemberMLmodel(ctx context.Context, w Writer, m *member.Model, t Table) error {
+	if m.Kind != member.Trees {
+		return WriteMLmodel(ctx, w, t)
+	}
 	f, ok := flavorOf(m.Trees.Spec().Engine)
 	if !ok {
-		return fmt.Errorf("write %s: MLflow has no flavor of the engine %s", MLmodelName, m.Trees.Spec().Engine)
+		return WriteMLmodel(ctx, w, t)
 	}
-	inputs, err := signature(m.Trees)
+	var features []column
+	for _, name := range m.Trees.Plan().Names() {
+		features = append(features, column{typeDouble, name})
+	}
+	inputs, err := columnsText(features)
 	if err != nil {
 		return err
 	}
-	if err := writePython(ctx, w, f.pip, pythonPandas); err != nil {
+	if err := writePython(ctx, w, pythonMLflow, f.pip, pythonPandas); err != nil {
 		return err
 	}
+	seeds := len(m.Trees.Engines())
 	file := "model-1" + path.Ext(m.Trees.Engines()[0].Format())
+	generic, metadata := "data: "+file+"\n    loader_module: mlflow."+f.name, ""
+	if seeds > 1 {
+		name, err := writeModule(ctx, w, "salescast_trees", treesLoader)
+		if err != nil {
+			return err
+		}
+		generic = "code: code\n    loader_module: " + name
+		metadata = fmt.Sprintf("metadata: {salescast_seeds: %d, salescast_note: 'the flavor %s opens %s, one of %d boosters; python_function gives their mean, which the member forecasts with'}\n",
+			seeds, f.name, file, seeds)
+	}
 	return w.WriteFile(ctx, MLmodelName, fmt.Appendf(nil, `flavors:
   %s:
     data: %s
     %s
   python_function:
-    data: %s
+    %s
     env: {virtualenv: python_env.yaml}
-    loader_module: mlflow.%s
     python_version: %q
-signature:
-  inputs: '%s'
+%ssignature:
+  inputs: %s
   outputs: '[{"type":"tensor","tensor-spec":{"dtype":"float64","shape":[-1]}}]'
-`, f.name, file, f.settings, file, f.name, pythonVersion, strings.ReplaceAll(inputs, "'", "''")))
-}
-
-// signature lists the features. It says nothing of what is required: old readers stumble over that.
-func signature(m *global.Model) (string, error) {
-	type column struct {
-		Type string `json:"type"`
-		Name string `json:"name"`
-	}
-	var all []column
-	for _, name := range m.Plan().Names() {
-		all = append(all, column{"double", name})
-	}
-	b, err := json.Marshal(all)
-	if err != nil {
-		return "", fmt.Errorf("encode signature: %w", err)
-	}
-	return string(b), nil
+`, f.name, file, f.settings, generic, pythonVersion, metadata, inputs))
 }
 
 func writePython(ctx context.Context, w Writer, packages ...string) error {
-	text := strings.Join(append([]string{"mlflow>=2.9"}, packages...), "\n") + "\n"
+	text := strings.Join(packages, "\n") + "\n"
 	if err := w.WriteFile(ctx, "requirements.txt", []byte(text)); err != nil {
 		return err
 	}

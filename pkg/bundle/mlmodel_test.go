@@ -14,7 +14,7 @@ import (
 func TestLoaderIsNamedAfterItsText(t *testing.T) {
 	t.Parallel()
 	w := files{}
-	if err := bundle.WriteMLmodel(t.Context(), w); err != nil {
+	if err := bundle.WriteMLmodel(t.Context(), w, bundle.Table{Inputs: []string{"it's"}, Levels: []float64{0.1}}); err != nil {
 		t.Fatal(err)
 	}
 	code := 0

@@ -44,3 +44,9 @@ type Version struct {
 	Aliases []string
 	Tags    map[string]string
 }
+
+// Files is a Registry that also keeps the files of its versions, as a server with artifacts does.
+type Files interface {
+	// ReadFile returns a file of a version's folder. A missing one wraps fs.ErrNotExist; one larger than limit bytes is an error.
+	ReadFile(ctx context.Context, v Version, name string, limit int64) ([]byte, error)
+}

@@ -32,7 +32,7 @@ forecast:
   horizon: 14
 backtest:
   origins: 2
-models: [xgboost, lightgbm]
+models: [xgboost, lightgbm, smoothing]
 params:
   xgboost: {rounds: 20}
   lightgbm: {rounds: 20}
@@ -64,24 +64,20 @@ func shopSales(t *testing.T, name string) {
 	must(t, w.Error(), f.Close())
 }
 
-// rowsOfFeatures writes random rows for a member's features, and what its trees say to them here, in the last column.
+// rowsOfFeatures writes random rows for a member's features, and what its trees say to them here: of the first seed, and the mean of all.
 func rowsOfFeatures(t *testing.T, member, to string) {
 	t.Helper()
 	b, err := os.ReadFile(filepath.Join(member, "plan.json"))
 	must(t, err)
 	plan, err := feature.ParsePlan(b)
 	must(t, err)
-	models, err := filepath.Glob(filepath.Join(member, "model-1.*"))
+	models, err := filepath.Glob(filepath.Join(member, "model-*"))
 	must(t, err)
+	if len(models) < 2 {
+		t.Fatalf("the member has the models %v, want several seeds", models)
+	}
 	e := engines.New(engines.Config{EngineDir: regresstest.EngineDir(t), CacheDir: t.TempDir(), Threads: 1})
 	defer e.Close()
-	open, err := e.Open(map[string]string{".ubj": "xgboost.ubj", ".txt": "lightgbm.txt"}[filepath.Ext(models[0])])
-	must(t, err)
-	f, err := os.Open(models[0])
-	must(t, err)
-	m, err := open(f)
-	must(t, err, f.Close())
-	defer m.Close()
 
 	const rows = 200
 	names := plan.Names()
@@ -96,23 +92,39 @@ func rowsOfFeatures(t *testing.T, member, to string) {
 			}
 		}
 	}
-	y := make([]float32, rows)
-	must(t, m.Predict(t.Context(), x, y))
+	var first []float32
+	mean := make([]float64, rows)
+	for _, name := range models {
+		open, err := e.Open(map[string]string{".ubj": "xgboost.ubj", ".txt": "lightgbm.txt"}[filepath.Ext(name)])
+		must(t, err)
+		f, err := os.Open(name)
+		must(t, err)
+		m, err := open(f)
+		must(t, err, f.Close())
+		y := make([]float32, rows)
+		must(t, m.Predict(t.Context(), x, y), m.Close())
+		if first == nil {
+			first = y
+		}
+		for i := range y {
+			mean[i] += math.Max(float64(y[i]), 0) / float64(len(models))
+		}
+	}
 	var out bytes.Buffer
 	w := csv.NewWriter(&out)
-	must(t, w.Write(append(append([]string{}, names...), "expected")))
-	text := func(v float32) string {
+	must(t, w.Write(append(append([]string{}, names...), "first", "mean")))
+	text := func(v float64) string {
 		if v != v {
 			return ""
 		}
-		return strconv.FormatFloat(float64(v), 'g', -1, 64)
+		return strconv.FormatFloat(v, 'g', -1, 64)
 	}
 	for i := range rows {
 		var row []string
 		for c := range names {
-			row = append(row, text(x.Column(c)[i]))
+			row = append(row, text(float64(x.Column(c)[i])))
 		}
-		must(t, w.Write(append(row, text(y[i]))))
+		must(t, w.Write(append(row, text(float64(first[i])), text(mean[i]))))
 	}
 	w.Flush()
 	must(t, w.Error(), os.WriteFile(to, out.Bytes(), 0o600))
@@ -128,19 +140,30 @@ for engine, predict in (
     ("lightgbm", lambda m, x: m.predict(x)),
 ):
     rows = pandas.read_csv(f"{shop}/{engine}.csv", float_precision="round_trip")
-    x = rows.drop(columns="expected").astype("float64")
-    want = rows["expected"].to_numpy("float32")
+    x = rows.drop(columns=["first", "mean"]).astype("float64")
     uri = f"models:/sales_forecast_{engine}@champion"
     native = predict(getattr(mlflow, engine).load_model(uri), x)
-    generic = mlflow.pyfunc.load_model(uri).predict(x)
-    said[engine] = [float(abs(numpy.float32(p) - want).max()) for p in (native, generic)]
-    assert len(set(want)) > 20, "the trees say the same of everything"
+    model = mlflow.pyfunc.load_model(uri)
+    said[engine] = [
+        float(abs(numpy.float32(native) - rows["first"].to_numpy("float32")).max()),
+        float(abs(model.predict(x) - rows["mean"].to_numpy()).max()),
+        float((rows["first"] == rows["mean"]).all()),
+    ]
+    assert len(set(rows["first"])) > 20, "the trees say the same of everything"
+    assert model.metadata.metadata["salescast_seeds"] == 3, model.metadata.metadata
 history = pandas.read_csv(f"{shop}/sales.csv", parse_dates=["date"])
-got = mlflow.pyfunc.load_model("models:/sales_forecast_ensemble@champion").predict(history)
+model = mlflow.pyfunc.load_model("models:/sales_forecast_ensemble@champion")
+said["inputs"], said["values"] = model.metadata.signature.inputs.input_names(), model.metadata.signature.outputs.input_names()
+example = model.input_example
+said["example"] = [len(example), len(model.predict(example))]
+got = model.predict(history)
 want = pandas.read_csv(f"{shop}/w/forecast/forecast.csv", parse_dates=["date", "cutoff"])
 assert (got[["shop", "item", "date"]] == want[["shop", "item", "date"]]).all(axis=None)
 values = ["forecast", "q025", "q10", "q25", "q50", "q75", "q90", "q975"]
 said["ensemble"] = float(abs(got[values] - want[values]).max(axis=None))
+alone = mlflow.pyfunc.load_model("models:/sales_forecast_smoothing@champion").predict(history)
+want = pandas.read_csv(f"{shop}/smoothing.csv", parse_dates=["date", "cutoff"])
+said["smoothing"] = float(abs(alone["forecast"] - want["forecast"]).max())
 try:
     mlflow.pyfunc.load_model("models:/sales_forecast_ensemble@champion").predict(history.drop(columns="promo"))
 except ValueError as e:
@@ -182,20 +205,32 @@ func TestRegisteredModels(t *testing.T) {
 	for _, engine := range []string{"xgboost", "lightgbm"} {
 		rowsOfFeatures(t, filepath.Join(shop, "w", "train", engine), filepath.Join(shop, engine+".csv"))
 	}
+	must(t, os.WriteFile(filepath.Join(shop, "smoothing.csv"), run(binary, "forecast", "--model", filepath.Join("w", "train", "smoothing"), "--input", "sales.csv"), 0o600))
 	var said struct {
-		XGBoost, LightGBM        [2]float64
-		Ensemble                 float64
+		XGBoost, LightGBM        [3]float64
+		Ensemble, Smoothing      float64
+		Inputs, Values           []string
+		Example                  [2]int
 		Missing, Stage, Decision string
 		Source, Run              string
 		Outputs                  []string
 	}
 	must(t, json.Unmarshal(run(servers.Tool(t, "venvs/mlflow-3.17/bin/python"), "-W", "ignore", "-c", loadModels, shop), &said))
 	t.Logf("%+v", said)
-	if said.XGBoost != [2]float64{} || said.LightGBM != [2]float64{} {
-		t.Errorf("trees differ by %v and %v, want not at all", said.XGBoost, said.LightGBM)
+	if said.XGBoost != [3]float64{} || said.LightGBM != [3]float64{} {
+		t.Errorf("trees differ by %v and %v, want not at all, and seeds that differ", said.XGBoost, said.LightGBM)
 	}
-	if !(said.Ensemble <= 1e-6) {
-		t.Errorf("the ensemble's forecasts differ by %v", said.Ensemble)
+	if !(said.Ensemble <= 1e-6) || said.Smoothing != 0 {
+		t.Errorf("the forecasts of the ensemble differ by %v, of smoothing by %v", said.Ensemble, said.Smoothing)
+	}
+	if want := []string{"shop", "item", "date", "sales", "promo"}; !slices.Equal(said.Inputs, want) {
+		t.Errorf("the ensemble's signature has the inputs %v, want %v", said.Inputs, want)
+	}
+	if want := []string{"shop", "item", "date", "cutoff", "horizon", "forecast", "q025", "q10", "q25", "q50", "q75", "q90", "q975"}; !slices.Equal(said.Values, want) {
+		t.Errorf("the ensemble's signature has the outputs %v, want %v", said.Values, want)
+	}
+	if said.Example[0] < 100 || said.Example[1] != 14 {
+		t.Errorf("the input example has %d rows and is forecast %d steps, want 14", said.Example[0], said.Example[1])
 	}
 	if said.Stage != "Production" || said.Decision != "promoted" {
 		t.Errorf("the champion: %+v", said)
@@ -214,9 +249,35 @@ func TestRegisteredModels(t *testing.T) {
 	if got := run(binary, "forecast", "--model", "models:/sales_forecast_ensemble@champion", "--input", "sales.csv"); !bytes.Equal(got, forecast) {
 		t.Error("a forecast with the champion differs from that of the workspace")
 	}
+	// Nor does it need the workspace that made it: the server has its files. A candidate is compared with it all the same.
+	must(t, os.Rename(filepath.Join(shop, "w"), filepath.Join(shop, "gone")))
+	for _, model := range []string{"models:/sales_forecast_ensemble@champion", "models:/sales_forecast_ensemble/1"} {
+		if got := run(binary, "forecast", "--model", model, "--input", "sales.csv"); !bytes.Equal(got, forecast) {
+			t.Errorf("without the workspace a forecast with %s differs", model)
+		}
+	}
 	run(binary, "forecast", "-w", "v", "--model", "models:/sales_forecast_ensemble/1")
 	if got, err := os.ReadFile(filepath.Join(shop, "v", "forecast", "forecast.csv")); err != nil || !bytes.Equal(got, forecast) {
 		t.Errorf("a forecast with version 1 in another workspace differs (%v)", err)
+	}
+	candidate := exec.CommandContext(t.Context(), binary, "run", "-w", "c", "-o", "json", "--set", "seed=7")
+	candidate.Env, candidate.Dir = env, shop
+	if out, err := candidate.CombinedOutput(); candidate.ProcessState.ExitCode() != 0 && candidate.ProcessState.ExitCode() != 10 {
+		t.Errorf("a candidate, without the champion's workspace: %v\n%s", err, out)
+	}
+	b, err := os.ReadFile(filepath.Join(shop, "c", "register", "decisions.json"))
+	must(t, err)
+	var decided struct {
+		Models []struct{ Model, Against string }
+	}
+	must(t, json.Unmarshal(b, &decided))
+	for _, d := range decided.Models {
+		if d.Against != "champion version 1" {
+			t.Errorf("%s was compared with %s", d.Model, d.Against)
+		}
+	}
+	if len(decided.Models) != 4 {
+		t.Errorf("decisions of %d models, want those of three members and the ensemble", len(decided.Models))
 	}
 
 	// A run that was kept in its workspace can be registered once it is in MLflow.

@@ -326,6 +326,9 @@ func (c *client) classify(r request, err error) (retry bool, known error) {
 	if !errors.As(err, &e) {
 		return c.classifyNetwork(err)
 	}
+	if r.sink != nil && missingFile(e) {
+		return false, fmt.Errorf("%w: %w", fs.ErrNotExist, e)
+	}
 	switch e.Status {
 	case http.StatusUnauthorized:
 		return false, fmt.Errorf("%w: %s wants to know who we are: set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or MLFLOW_TRACKING_TOKEN",
@@ -345,6 +348,21 @@ func (c *client) classify(r request, err error) (retry bool, known error) {
 		return true, fmt.Errorf("%w: %w", track.ErrUnavailable, e)
 	}
 	return false, err
+}
+
+// missingFile says that a file that was asked for is not there. A server that passes artifacts on answers 500 with what its storage said.
+func missingFile(e *apiError) bool {
+	switch e.Status {
+	case http.StatusNotFound:
+		return true
+	case http.StatusInternalServerError:
+		for _, said := range []string{"404", "NoSuchKey", "No such file", "not found", "does not exist"} {
+			if strings.Contains(e.Message, said) {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 func (c *client) classifyNetwork(err error) (retry bool, known error) {

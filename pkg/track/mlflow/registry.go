@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"io"
 	"io/fs"
 	"maps"
 	"net/http"
@@ -188,6 +189,24 @@ func (r *Registry) ByAlias(ctx context.Context, model, alias string) (track.Vers
 		err = fmt.Errorf("%w: model %q has no alias %q", fs.ErrNotExist, model, alias)
 	}
 	return a.Version.version(), wrap(err, "look up alias %q of model %q", alias, model)
+}
+
+// ReadFile implements [track.Files]: the artifacts that the version was made of, through the server or directly.
+func (r *Registry) ReadFile(ctx context.Context, v track.Version, name string, limit int64) (b []byte, err error) {
+	if err := cmp.Or(ctx.Err(), track.ValidateArtifact(name, 0)); err != nil {
+		return nil, wrap(err, "read %s of model %q", name, v.Model)
+	}
+	var at downloadAnswer
+	err = r.t.client.get(ctx, "model-versions/get-download-uri", url.Values{"name": {v.Model}, "version": {v.Version}}, &at)
+	if err == nil {
+		err = r.t.download(ctx, at.URI, name, func(body io.Reader) (err error) {
+			if b, err = io.ReadAll(io.LimitReader(body, limit+1)); err == nil && int64(len(b)) > limit {
+				err = fmt.Errorf("it has more than the %d bytes that are expected", limit)
+			}
+			return err
+		})
+	}
+	return b, wrap(err, "read %s of version %s of model %q", name, v.Version, v.Model)
 }
 
 // Versions returns all versions of a model, the newest first.

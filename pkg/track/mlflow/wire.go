@@ -299,6 +299,10 @@ type versionAnswer struct {
 	Version versionRecord `json:"model_version"`
 }
 
+type downloadAnswer struct {
+	URI string `json:"artifact_uri"`
+}
+
 type versionsAnswer struct {
 	Versions  []versionRecord `json:"model_versions"`
 	NextToken string          `json:"next_page_token"`
