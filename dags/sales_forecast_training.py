@@ -20,6 +20,7 @@ MODELS = [
     "golearn",
     "prophet",
     "theta",
+    "ets",
     "smoothing",
     "smoothing_yearly",
     "seasonal_naive",

@@ -89,7 +89,7 @@ func write(t *testing.T, p *panel.Panel) (files, *forecast.Prediction) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	names := []string{"lightgbm", "prophet", "smoothing", "theta"}
+	names := []string{"ets", "lightgbm", "prophet", "smoothing", "theta"}
 	points := map[string]map[calendar.Step][]float64{}
 	sources := map[string]bundle.Source{}
 	for _, name := range names {
@@ -198,8 +198,8 @@ func roundTrip(t *testing.T, p *panel.Panel) {
 	if sums, err := ensemble.Sum(p, want, o.Totals); err != nil || !slices.Equal(sums.Levels, levels) {
 		t.Errorf("totals with the bundle's calibration: %+v, %v", sums, err)
 	}
-	if got := len(o.Manifest.Members); got != 4 {
-		t.Errorf("%d members, want 4", got)
+	if got := len(o.Manifest.Members); got != 5 {
+		t.Errorf("%d members, want 5", got)
 	}
 	if err := o.Close(); err != nil {
 		t.Error(err)

@@ -9,6 +9,7 @@ import (
 	"salescast/pkg/backtest"
 	"salescast/pkg/calendar"
 	"salescast/pkg/forecast"
+	"salescast/pkg/forecast/ets"
 	"salescast/pkg/forecast/global"
 	"salescast/pkg/forecast/prophet"
 	"salescast/pkg/forecast/seasonal"
@@ -24,6 +25,7 @@ const (
 	Trees           Kind = "trees"
 	Prophet         Kind = "prophet"
 	Theta           Kind = "theta"
+	ETS             Kind = "ets"
 	Smoothing       Kind = "smoothing"
 	SmoothingYearly Kind = "smoothing_yearly"
 	SeasonalNaive   Kind = "seasonal_naive"
@@ -62,6 +64,7 @@ func All() []Spec {
 		golearn,
 		{Name: "prophet", Kind: Prophet, About: "Prophet, one model per series: trend, seasons, holidays and covariates"},
 		{Name: "theta", Kind: Theta, About: "the dynamic optimised theta method, one model per series"},
+		{Name: "ets", Kind: ETS, About: "exponential smoothing in state space form with a damped trend and a season, one model per series"},
 		{Name: "smoothing", Kind: Smoothing, About: "exponential smoothing with a weekday profile"},
 		{Name: "smoothing_yearly", Kind: SmoothingYearly, About: "exponential smoothing with weekday and yearly profiles"},
 		{Name: Baseline, Kind: SeasonalNaive, About: "the last sale of the same season"},
@@ -221,6 +224,8 @@ func Native(ctx context.Context, k Kind, set Settings) (*Model, error) {
 		f = seasonal.Naive{NonNegative: set.NonNegative}
 	case Theta:
 		f = theta.Forecaster{NonNegative: set.NonNegative, Threads: set.Threads, Seed: set.Seed}
+	case ETS:
+		f = ets.Forecaster{NonNegative: set.NonNegative, Threads: set.Threads}
 	case Prophet:
 		o := prophet.DefaultOptions()
 		o.SeasonalityMode = prophet.ByZeros
