@@ -9,6 +9,7 @@ import (
 	"salescast/pkg/backtest"
 	"salescast/pkg/bundle"
 	"salescast/pkg/calendar"
+	"salescast/pkg/columnar"
 	"salescast/pkg/forecast"
 	"salescast/pkg/forecast/ensemble"
 	"salescast/pkg/forecast/member"
@@ -177,13 +178,9 @@ func (c *combiner) ensemble() ensemble.Settings {
 	return set
 }
 
-// backtest writes the ensemble, every member and the baseline at some origins, all with quantiles calibrated alike.
+// backtest writes the ensemble, every member and the baseline at some origins, all with quantiles calibrated alike. One of them is in
+// memory at a time.
 func (c *combiner) backtest(ctx context.Context, name string, origins []calendar.Step) error {
-	all, err := ensemble.Backtest(ctx, c.panel, c.sched, c.at, primaryModel, origins, c.ensemble())
-	if err != nil {
-		return err
-	}
-	parts := []*backtest.Predictions{all}
 	alone := slices.Clone(c.specs)
 	if !slices.Contains(c.options.Models, member.Baseline) {
 		naive, err := member.Named(member.Baseline)
@@ -192,21 +189,42 @@ func (c *combiner) backtest(ctx context.Context, name string, origins []calendar
 		}
 		alone = append(alone, naive)
 	}
+	models, settings := []string{primaryModel}, []ensemble.Settings{c.ensemble()}
 	for _, spec := range alone {
 		set := c.settings(spec)
 		set.Plain = spec.Name == member.Baseline
-		one, err := ensemble.Backtest(ctx, c.panel, c.sched, c.at, spec.Name, origins, set)
-		if err != nil {
-			return err
-		}
-		parts = append(parts, one)
+		models, settings = append(models, spec.Name), append(settings, set)
 	}
-	rows, err := backtest.Merge(parts...)
+	out, err := c.step.Create(ctx, name)
 	if err != nil {
 		return err
 	}
-	c.step.Rows(name, int64(rows.Rows()))
-	return c.step.writePredictions(ctx, name, rows)
+	defer out.Abort()
+	var w *columnar.PredictionsWriter
+	for m, set := range settings {
+		rows, err := ensemble.Backtest(ctx, c.panel, c.sched, c.at, models[m], origins, set)
+		if err != nil {
+			return err
+		}
+		rows.Models = models
+		for i := range rows.Model {
+			rows.Model[i] = int32(m)
+		}
+		if w == nil {
+			if w, err = columnar.NewPredictionsWriter(out, rows); err != nil {
+				return fmt.Errorf("write %s: %w", name, err)
+			}
+		}
+		if err := w.Write(rows); err != nil {
+			return fmt.Errorf("write %s: %w", name, err)
+		}
+	}
+	if err := w.Close(); err != nil {
+		return fmt.Errorf("write %s: %w", name, err)
+	}
+	c.step.Rows(name, w.Rows())
+	out.Rows(w.Rows())
+	return out.Close()
 }
 
 // weightsDocument is weights.json.

@@ -3,11 +3,13 @@ package tasks
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"math"
 	"slices"
 	"strings"
 
 	"salescast/pkg/backtest"
+	"salescast/pkg/calendar"
 	"salescast/pkg/columnar"
 	"salescast/pkg/metric"
 	"salescast/pkg/panel"
@@ -31,53 +33,96 @@ func Evaluate(ctx context.Context, env Env, o EvaluateOptions) (*Result, error) 
 		}
 	}
 	spec := stepSpec{Name: "evaluate", Options: o, Inputs: append([]string{"ensemble", "validate"}, trainSteps(o.Models)...), Force: o.Force, Salt: map[string]string{"evaluate": "3"}}
-	return runStep(ctx, env, spec, func(ctx context.Context, s *Step) error {
+	return runStep(ctx, env, spec, func(ctx context.Context, s *Step) (err error) {
 		s.Phase("read", 0)
-		p, schema, err := readPanel(ctx, s.Input("validate"))
+		x, err := s.openScoring(ctx)
 		if err != nil {
 			return err
 		}
-		pr, err := readPredictions(ctx, s.Input("ensemble"), "backtest.parquet")
+		defer func() { err = errors.Join(err, x.close()) }()
+		return s.evaluate(ctx, x, o)
+	})
+}
+
+func (s *Step) evaluate(ctx context.Context, x *scoring, o EvaluateOptions) error {
+	head := x.tested.Head()
+	sc, err := x.scorer()
+	if err != nil {
+		return err
+	}
+	coverage, covers := metric.NewCoverage(head, primaryModel)
+	var first calendar.Day
+	if len(x.origins) > 0 {
+		first = x.origins[0]
+	}
+	volumes := metric.NewVolumes(head, first)
+	if err := x.panels(ctx, sc.addPanel, func(p *panel.Panel) error { volumes.Add(p); return nil }); err != nil {
+		return err
+	}
+	pairs, err := metric.NewPairing(head, primaryModel, x.origins, x.horizons)
+	if err != nil {
+		return unscorable(err)
+	}
+	table, err := s.createTable(ctx, "predictions.csv", head)
+	if err != nil {
+		return err
+	}
+	defer table.out.Abort()
+	sample := chart.NewSample(head, primaryModel, baselineModel)
+	s.Phase("score", x.tested.NumRows())
+	err = x.rows(ctx, sc.add, pairs.Add, table.add, func(rows *backtest.Predictions) error {
+		s.Add(int64(rows.Rows()))
+		if covers {
+			coverage.Add(rows)
+		}
+		if o.Charts {
+			return sample.Add(rows)
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	if err := table.close(); err != nil {
+		return err
+	}
+	if n := x.tested.NumRows() - table.csv.Rows(); n > 0 {
+		s.Warn("%d of %d predictions have no forecast or lack a quantile and are left out of predictions.csv", n, x.tested.NumRows())
+	}
+	ev, err := sc.finish()
+	if err != nil {
+		return err
+	}
+	doc := ev.Document(x.schema.Frequency, primaryModel, baselineModel)
+	s.compare(doc, pairs, head.Models)
+	if in := s.Input("ensemble"); in.Has(totalsName) {
+		totals, err := readPredictions(ctx, in, totalsName)
 		if err != nil {
 			return err
 		}
-		s.Phase("score", 0)
-		ev, err := metric.Evaluate(p, pr)
-		if err != nil {
-			return &Error{Kind: KindData, Op: "score ensemble/backtest.parquet", Err: err, Hint: `redo it with "salescast ensemble --force"`}
-		}
-		doc := ev.Document(p.Frequency, primaryModel, baselineModel)
-		s.compare(doc, pr)
-		if in := s.Input("ensemble"); in.Has(totalsName) {
-			totals, err := readPredictions(ctx, in, totalsName)
-			if err != nil {
-				return err
-			}
-			doc.Totals = metric.Totals(totals)
-		}
-		if t, ok := metric.NewCoverage(pr, primaryModel); ok {
-			t.Add(pr)
-			if doc.Coverage, err = t.Coverage(p); err != nil {
-				return err
-			}
-			if err := s.writeCoverage(ctx, doc.Coverage, pr.Keys); err != nil {
-				return err
-			}
-		}
-		s.tell(ev)
-		if err := s.writeScores(ctx, doc, ev, pr); err != nil {
+		doc.Totals = metric.Totals(totals)
+	}
+	if covers {
+		if doc.Coverage, err = coverage.CoverageOf(volumes); err != nil {
 			return err
 		}
-		if !o.Charts || !scored(ev) {
-			return nil
-		}
-		imp, err := importances(ctx, s, o.Models)
-		if err != nil {
+		if err := s.writeCoverage(ctx, doc.Coverage, head.Keys); err != nil {
 			return err
 		}
-		return s.drawCharts(ctx, &chart.Data{
-			Panel: p, Predictions: pr, Evaluation: ev, Primary: primaryModel, Baseline: baselineModel, Target: schema.Target, Importance: imp,
-		})
+	}
+	s.tell(ev)
+	if err := s.writeScores(ctx, doc, ev, head); err != nil {
+		return err
+	}
+	if !o.Charts || !scored(ev) {
+		return nil
+	}
+	imp, err := importances(ctx, s, o.Models)
+	if err != nil {
+		return err
+	}
+	return s.drawCharts(ctx, &chart.Data{
+		Sample: sample, Evaluation: ev, Primary: primaryModel, Baseline: baselineModel, Target: x.schema.Target, Importance: imp,
 	})
 }
 
@@ -111,12 +156,12 @@ func scored(ev *metric.Evaluation) bool {
 }
 
 // compare fills in the primary model against every other that it shares sales with.
-func (s *Step) compare(doc *metric.Document, pr *backtest.Predictions) {
-	for _, name := range pr.Models {
+func (s *Step) compare(doc *metric.Document, pairs *metric.Pairing, models []string) {
+	for _, name := range models {
 		if name == primaryModel {
 			continue
 		}
-		c, err := metric.Paired(metric.Contender{Predictions: pr, Model: primaryModel}, metric.Contender{Predictions: pr, Model: name}, s.spec.Seed)
+		c, err := pairs.With(name, s.spec.Seed)
 		if err != nil {
 			s.Warn("%s cannot be compared with %s: %v", primaryModel, name, err)
 			continue
@@ -148,7 +193,7 @@ func (s *Step) tell(ev *metric.Evaluation) {
 	s.Rows("series", int64(ev.Series))
 }
 
-func (s *Step) writeScores(ctx context.Context, doc *metric.Document, ev *metric.Evaluation, pr *backtest.Predictions) error {
+func (s *Step) writeScores(ctx context.Context, doc *metric.Document, ev *metric.Evaluation, head *backtest.Predictions) error {
 	if err := s.WriteJSON(ctx, "metrics.json", doc); err != nil {
 		return err
 	}
@@ -157,26 +202,10 @@ func (s *Step) writeScores(ctx context.Context, doc *metric.Document, ev *metric
 		return err
 	}
 	defer out.Abort()
-	if err := ev.WriteSeriesCSV(out, pr.Keys); err != nil {
+	if err := ev.WriteSeriesCSV(out, head.Keys); err != nil {
 		return err
 	}
 	out.Rows(int64(ev.Series * len(ev.Models)))
-	if err := out.Close(); err != nil {
-		return err
-	}
-	whole := complete(pr)
-	if n := pr.Rows() - whole.Rows(); n > 0 {
-		s.Warn("%d of %d predictions have no forecast or lack a quantile and are left out of predictions.csv", n, pr.Rows())
-	}
-	out, err = s.Create(ctx, "predictions.csv")
-	if err != nil {
-		return err
-	}
-	defer out.Abort()
-	if err := columnar.WritePredictionsCSV(out, whole); err != nil {
-		return err
-	}
-	out.Rows(int64(whole.Rows()))
 	return out.Close()
 }
 
@@ -193,29 +222,36 @@ func (s *Step) writeCoverage(ctx context.Context, c *metric.Coverage, keys []pan
 	return out.Close()
 }
 
-// complete returns the rows that have a forecast and all quantiles; pr itself where that is all of them.
-func complete(pr *backtest.Predictions) *backtest.Predictions {
-	k := len(pr.Levels)
-	whole := func(i int) bool {
-		return !math.IsNaN(pr.Forecast[i]) && !slices.ContainsFunc(pr.Quantiles[i*k:(i+1)*k], math.IsNaN)
+// predictionsTable is predictions.csv while it is written: the rows that have a forecast and all quantiles.
+type predictionsTable struct {
+	out *Output
+	csv *columnar.PredictionsCSV
+}
+
+func (s *Step) createTable(ctx context.Context, name string, head *backtest.Predictions) (*predictionsTable, error) {
+	out, err := s.Create(ctx, name)
+	if err != nil {
+		return nil, err
 	}
-	keep := make([]int, 0, pr.Rows())
-	for i := range pr.Rows() {
-		if whole(i) {
-			keep = append(keep, i)
+	return &predictionsTable{out, columnar.NewPredictionsCSV(out, head)}, nil
+}
+
+func (t *predictionsTable) add(rows *backtest.Predictions) error {
+	k := len(rows.Levels)
+	for i := range rows.Rows() {
+		if !math.IsNaN(rows.Forecast[i]) && !slices.ContainsFunc(rows.Quantiles[i*k:(i+1)*k], math.IsNaN) {
+			t.csv.Row(rows, i)
 		}
 	}
-	if len(keep) == pr.Rows() {
-		return pr
+	return nil
+}
+
+func (t *predictionsTable) close() error {
+	if err := t.csv.Close(); err != nil {
+		return err
 	}
-	out := &backtest.Predictions{Keys: pr.Keys, Models: pr.Models, Levels: pr.Levels}
-	for _, i := range keep {
-		out.Model, out.Series, out.Cutoff = append(out.Model, pr.Model[i]), append(out.Series, pr.Series[i]), append(out.Cutoff, pr.Cutoff[i])
-		out.Date, out.Horizon = append(out.Date, pr.Date[i]), append(out.Horizon, pr.Horizon[i])
-		out.Actual, out.Forecast = append(out.Actual, pr.Actual[i]), append(out.Forecast, pr.Forecast[i])
-		out.Quantiles = append(out.Quantiles, pr.Quantiles[i*k:(i+1)*k]...)
-	}
-	return out
+	t.out.Rows(t.csv.Rows())
+	return t.out.Close()
 }
 
 func (s *Step) drawCharts(ctx context.Context, d *chart.Data) error {

@@ -3,12 +3,14 @@ package tasks
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
 
 	"salescast/pkg/backtest"
 	"salescast/pkg/metric"
+	"salescast/pkg/panel"
 	"salescast/pkg/quality"
 	"salescast/pkg/report"
 )
@@ -69,32 +71,22 @@ func reportInputs(ctx context.Context, env Env) (models, optional []string, err 
 	return models, optional, nil
 }
 
-func (s *Step) page(ctx context.Context, o ReportOptions, models []string) (*report.Page, error) {
+func (s *Step) page(ctx context.Context, o ReportOptions, models []string) (page *report.Page, err error) {
+	x, err := s.openScoring(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, x.close()) }()
 	validated := s.Input("validate")
-	p, schema, err := readPanel(ctx, validated)
-	if err != nil {
-		return nil, err
-	}
-	tested, err := readPredictions(ctx, s.Input("ensemble"), "backtest.parquet")
-	if err != nil {
-		return nil, err
-	}
-	var next *backtest.Predictions
-	if forecast, ok := s.inputs["forecast"]; !ok {
-		s.Warn("there is no forecast in the workspace; the page is about the past alone")
-	} else if next, err = readPredictions(ctx, forecast, "forecast.parquet"); err != nil {
-		return nil, err
-	}
-	ev, err := metric.Evaluate(p, tested)
-	if err != nil {
-		return nil, &Error{Kind: KindData, Op: "score ensemble/backtest.parquet", Err: err, Hint: `redo it with "salescast ensemble --force"`}
-	}
-	page := &report.Page{
-		Title: o.Title, Target: schema.Target, Panel: p, Backtest: tested, Forecast: next, Evaluation: ev, Primary: primaryModel, Baseline: baselineModel,
+	page = &report.Page{
+		Title: o.Title, Target: x.schema.Target, Primary: primaryModel, Baseline: baselineModel,
 		Version: s.env.Version, Asked: asked(validated, s.Input("ensemble")),
 	}
+	if err := s.gather(ctx, x, page); err != nil {
+		return nil, err
+	}
 	if page.Title == "" {
-		page.Title = "Forecast of " + schema.Target
+		page.Title = "Forecast of " + x.schema.Target
 	}
 	if page.BacktestTotals, err = optionalPredictions(ctx, s.Input("ensemble"), totalsName); err != nil {
 		return nil, err
@@ -137,6 +129,93 @@ func (s *Step) page(ctx context.Context, o ReportOptions, models []string) (*rep
 		}
 	}
 	return page, nil
+}
+
+// gather scores the predictions, sums up what the page tells of all series, and then reads those series that it shows one by one.
+func (s *Step) gather(ctx context.Context, x *scoring, page *report.Page) error {
+	sc, err := x.scorer()
+	if err != nil {
+		return err
+	}
+	all := report.NewOverview(x.schema.Frequency, x.tested.Head(), primaryModel)
+	err = x.panels(ctx, sc.addPanel, func(p *panel.Panel) error { all.AddPanel(p); return nil })
+	if err != nil {
+		return err
+	}
+	err = x.rows(ctx, sc.add, func(rows *backtest.Predictions) error { all.AddTested(rows); return nil })
+	if err != nil {
+		return err
+	}
+	forecast, ok := s.inputs["forecast"]
+	if !ok {
+		s.Warn("there is no forecast in the workspace; the page is about the past alone")
+	} else if err := eachPredictions(ctx, forecast, "forecast.parquet", func(rows *backtest.Predictions) error { all.AddForecast(rows); return nil }); err != nil {
+		return err
+	}
+	if page.Evaluation, err = sc.finish(); err != nil {
+		return err
+	}
+	head := x.tested.Head()
+	page.Overview = all
+	page.Backtest = &backtest.Predictions{Keys: head.Keys, Models: head.Models, Levels: head.Levels}
+	shown := map[string]bool{}
+	primary, wanted := slices.Index(head.Models, primaryModel), make([]bool, page.Evaluation.Series)
+	for _, i := range page.Shown() {
+		wanted[i] = true
+		shown[seriesID(head.Keys, i)] = true
+	}
+	if err := x.panels(ctx, func(p *panel.Panel) error {
+		page.Panel, err = withSeries(page.Panel, p, shown)
+		return err
+	}); err != nil {
+		return err
+	}
+	if err := x.rows(ctx, func(rows *backtest.Predictions) error {
+		return page.Backtest.Append(rows.Filter(func(i int) bool { return int(rows.Model[i]) == primary && wanted[rows.Series[i]] }))
+	}); err != nil {
+		return err
+	}
+	if forecast == nil {
+		return nil
+	}
+	var keep []bool
+	return eachPredictions(ctx, forecast, "forecast.parquet", func(rows *backtest.Predictions) error {
+		if page.Forecast == nil {
+			page.Forecast = &backtest.Predictions{Keys: rows.Keys, Models: rows.Models, Levels: rows.Levels}
+			keep = make([]bool, len(rows.Keys[0].Codes))
+			for i := range keep {
+				keep[i] = shown[seriesID(rows.Keys, i)]
+			}
+		}
+		return page.Forecast.Append(rows.Filter(func(i int) bool { return keep[rows.Series[i]] }))
+	})
+}
+
+// seriesID is a name that no other series has.
+func seriesID(keys []panel.Key, s int) string {
+	parts := make([]string, len(keys))
+	for k := range keys {
+		parts[k] = keys[k].Levels[keys[k].Codes[s]]
+	}
+	return strings.Join(parts, "\x00")
+}
+
+// withSeries appends those series of p that are shown to what was taken before, nil at first. Without any it takes an empty part, so that
+// the frequency and the columns are known.
+func withSeries(taken, p *panel.Panel, shown map[string]bool) (*panel.Panel, error) {
+	parts := []*panel.Panel{p.Slice(0, 0)}
+	if taken != nil {
+		parts[0] = taken
+	}
+	for i := range p.Series() {
+		if shown[seriesID(p.Keys, i)] {
+			parts = append(parts, p.Slice(i, i+1))
+		}
+	}
+	if len(parts) == 1 && taken != nil {
+		return taken, nil
+	}
+	return panel.Concat(parts...)
 }
 
 // optionalPredictions is nil where the step, or its file, is not there.

@@ -109,6 +109,17 @@ func Merge(parts ...*Predictions) (*Predictions, error) {
 	return out, out.sort()
 }
 
+// Append adds the rows of q, which has the same models and levels.
+func (p *Predictions) Append(q *Predictions) error {
+	if !slices.Equal(p.Levels, q.Levels) || !slices.Equal(p.Models, q.Models) {
+		return fmt.Errorf("appending predictions of %v at %v to those of %v at %v: they differ", q.Models, q.Levels, p.Models, p.Levels)
+	}
+	p.Model, p.Series = append(p.Model, q.Model...), append(p.Series, q.Series...)
+	p.Cutoff, p.Date, p.Horizon = append(p.Cutoff, q.Cutoff...), append(p.Date, q.Date...), append(p.Horizon, q.Horizon...)
+	p.Actual, p.Forecast, p.Quantiles = append(p.Actual, q.Actual...), append(p.Forecast, q.Forecast...), append(p.Quantiles, q.Quantiles...)
+	return nil
+}
+
 // sort orders the rows and refuses two of one (model, cutoff, series, date).
 func (p *Predictions) sort() error {
 	order := make([]int, p.Rows())

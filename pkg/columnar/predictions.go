@@ -6,7 +6,9 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"iter"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -73,11 +75,29 @@ func checkPredictions(p *backtest.Predictions) error {
 // WritePredictions writes predictions as Parquet: the keys, date, cutoff, horizon, model, actual (null where none was observed),
 // forecast, then a column per quantile level.
 func WritePredictions(w io.Writer, p *backtest.Predictions) error {
-	if err := checkPredictions(p); err != nil {
+	pw, err := NewPredictionsWriter(w, p)
+	if err != nil {
 		return err
 	}
-	names := predictionColumns(p)
-	k := len(p.Keys)
+	if err := pw.Write(p); err != nil {
+		return err
+	}
+	return pw.Close()
+}
+
+// PredictionsWriter writes a file as [WritePredictions] does, part by part.
+type PredictionsWriter struct {
+	t      *tableWriter
+	head   *backtest.Predictions
+	rows   int64
+	codes  []int32
+	column []float64
+}
+
+// NewPredictionsWriter starts a file on w with the keys, models and levels of head, whose rows it does not look at.
+func NewPredictionsWriter(w io.Writer, head *backtest.Predictions) (*PredictionsWriter, error) {
+	names := predictionColumns(head)
+	k := len(head.Keys)
 	var leaves []leaf
 	for i, n := range names {
 		switch {
@@ -95,51 +115,87 @@ func WritePredictions(w io.Writer, p *backtest.Predictions) error {
 	}
 	t, err := newTableWriter(w, leaves)
 	if err != nil {
-		return fmt.Errorf("writing predictions: %w", err)
+		return nil, fmt.Errorf("writing predictions: %w", err)
 	}
-	meta := predictionsMeta{Version: 1, Models: p.Models, Levels: p.Levels}
-	for _, key := range p.Keys {
+	meta := predictionsMeta{Version: 1, Models: head.Models, Levels: head.Levels}
+	for _, key := range head.Keys {
 		meta.Keys = append(meta.Keys, predictionsKeyMeta(key))
 	}
 	text, err := json.Marshal(meta)
 	if err != nil {
-		return fmt.Errorf("writing predictions: %w", err)
+		return nil, fmt.Errorf("writing predictions: %w", err)
 	}
 	t.w.SetKeyValueMetadata(predictionsKey, string(text))
-	var codes []int32
-	var column []float64
-	for lo := 0; lo < p.Rows(); lo += rowGroupRows {
-		hi := min(lo+rowGroupRows, p.Rows())
-		for i, key := range p.Keys {
-			codes = codes[:0]
-			for _, s := range p.Series[lo:hi] {
-				codes = append(codes, key.Codes[s])
-			}
-			t.codes(i, key.Levels, codes)
-		}
-		t.days(k, p.Date[lo:hi])
-		t.days(k+1, p.Cutoff[lo:hi])
-		t.ints(k+2, p.Horizon[lo:hi])
-		t.codes(k+3, p.Models, p.Model[lo:hi])
-		t.nullableDoubles(k+4, p.Actual[lo:hi])
-		t.doubles(k+5, p.Forecast[lo:hi])
-		for q := range p.Levels {
-			column = column[:0]
-			for i := lo; i < hi; i++ {
-				column = append(column, p.Quantiles[i*len(p.Levels)+q])
-			}
-			t.doubles(k+6+q, column)
-		}
-		t.rows += hi - lo
-		if err := t.endRowGroup(); err != nil {
-			return err
-		}
-	}
-	return t.close()
+	return &PredictionsWriter{t: t, head: head}, nil
 }
 
-// ReadPredictions reads what WritePredictions wrote.
-func ReadPredictions(ctx context.Context, r ReaderAt) (p *backtest.Predictions, err error) {
+// Rows returns the number of rows written.
+func (w *PredictionsWriter) Rows() int64 { return w.rows }
+
+// Write appends rows, which must follow those already written in the order of models, cutoffs, series and dates. Series and Model index
+// the head's keys and models; p's levels must be the head's.
+func (w *PredictionsWriter) Write(p *backtest.Predictions) error {
+	if err := checkPredictions(p); err != nil {
+		return err
+	}
+	if !slices.Equal(p.Levels, w.head.Levels) {
+		return fmt.Errorf("writing predictions: the levels are %v, those of the file %v", p.Levels, w.head.Levels)
+	}
+	for lo := 0; lo < p.Rows(); {
+		hi := min(lo+rowGroupRows-w.t.rows, p.Rows())
+		w.write(p, lo, hi)
+		if w.t.err != nil {
+			return w.t.err
+		}
+		if w.t.rows == rowGroupRows {
+			if err := w.t.endRowGroup(); err != nil {
+				return err
+			}
+		}
+		lo = hi
+	}
+	return nil
+}
+
+// write puts rows lo to hi-1 into the open row group.
+func (w *PredictionsWriter) write(p *backtest.Predictions, lo, hi int) {
+	t, k := w.t, len(w.head.Keys)
+	for i, key := range w.head.Keys {
+		w.codes = w.codes[:0]
+		for _, s := range p.Series[lo:hi] {
+			w.codes = append(w.codes, key.Codes[s])
+		}
+		t.codes(i, key.Levels, w.codes)
+	}
+	t.days(k, p.Date[lo:hi])
+	t.days(k+1, p.Cutoff[lo:hi])
+	t.ints(k+2, p.Horizon[lo:hi])
+	t.codes(k+3, w.head.Models, p.Model[lo:hi])
+	t.nullableDoubles(k+4, p.Actual[lo:hi])
+	t.doubles(k+5, p.Forecast[lo:hi])
+	for q := range p.Levels {
+		w.column = w.column[:0]
+		for i := lo; i < hi; i++ {
+			w.column = append(w.column, p.Quantiles[i*len(p.Levels)+q])
+		}
+		t.doubles(k+6+q, w.column)
+	}
+	t.rows += hi - lo
+	w.rows += int64(hi - lo)
+}
+
+// Close writes what is buffered and the file's end; it does not close the underlying writer.
+func (w *PredictionsWriter) Close() error { return w.t.close() }
+
+// PredictionsFile is an open file of predictions.
+type PredictionsFile struct {
+	f    *parquet.File
+	head *backtest.Predictions
+	rows *predictionsReader
+}
+
+// OpenPredictions reads what a file says of its rows: keys, models and levels.
+func OpenPredictions(r ReaderAt) (p *PredictionsFile, err error) {
 	defer guard("", &err)
 	f, err := openParquet(r, r.Size(), "")
 	if err != nil {
@@ -156,27 +212,94 @@ func ReadPredictions(ctx context.Context, r ReaderAt) (p *backtest.Predictions, 
 	if meta.Version != 1 {
 		return nil, &SyntaxError{Msg: fmt.Sprintf("the predictions' layout has version %d and this program reads 1", meta.Version)}
 	}
-	p = &backtest.Predictions{Models: meta.Models, Levels: meta.Levels}
+	head := &backtest.Predictions{Models: meta.Models, Levels: meta.Levels}
 	for _, k := range meta.Keys {
-		p.Keys = append(p.Keys, panel.Key(k))
+		head.Keys = append(head.Keys, panel.Key(k))
 	}
-	d, err := newPredictionsReader(f, p)
+	d, err := newPredictionsReader(f, head)
 	if err != nil {
 		return nil, err
 	}
-	for _, rg := range f.RowGroups() {
+	return &PredictionsFile{f: f, head: head, rows: d}, nil
+}
+
+// Head returns the keys, models and levels of the file, without rows.
+func (f *PredictionsFile) Head() *backtest.Predictions { return f.head }
+
+// NumRows returns the number of rows.
+func (f *PredictionsFile) NumRows() int64 { return f.f.NumRows() }
+
+// Blocks streams the rows in order, a row group at a time. A block is valid until the next one is asked for.
+func (f *PredictionsFile) Blocks(ctx context.Context) iter.Seq2[*backtest.Predictions, error] {
+	return func(yield func(*backtest.Predictions, error) bool) {
+		block := *f.head
+		for _, rg := range f.f.RowGroups() {
+			err := ctx.Err()
+			if err == nil {
+				block.Model, block.Series, block.Cutoff, block.Date = block.Model[:0], block.Series[:0], block.Cutoff[:0], block.Date[:0]
+				block.Horizon, block.Actual = block.Horizon[:0], block.Actual[:0]
+				block.Forecast, block.Quantiles = block.Forecast[:0], block.Quantiles[:0]
+				err = f.rows.read(rg, &block)
+			}
+			if err != nil {
+				yield(nil, err)
+				return
+			}
+			if !yield(&block, nil) {
+				return
+			}
+		}
+	}
+}
+
+// Span reads where the rows lie in time: their distinct cutoffs, increasing, and the largest horizon.
+func (f *PredictionsFile) Span(ctx context.Context) (cutoffs []calendar.Day, horizons int, err error) {
+	defer guard("", &err)
+	seen := map[int32]struct{}{}
+	var days, ahead []int32
+	for _, rg := range f.f.RowGroups() {
+		if err := ctx.Err(); err != nil {
+			return nil, 0, err
+		}
+		chunks, k := rg.ColumnChunks(), len(f.head.Keys)
+		if days, err = readInts(chunks[f.rows.column[k+1]], days[:0]); err != nil {
+			return nil, 0, fmt.Errorf("reading predictions: %w", err)
+		}
+		if ahead, err = readInts(chunks[f.rows.column[k+2]], ahead[:0]); err != nil {
+			return nil, 0, fmt.Errorf("reading predictions: %w", err)
+		}
+		for _, d := range days {
+			seen[d] = struct{}{}
+		}
+		for _, h := range ahead {
+			horizons = max(horizons, int(h))
+		}
+	}
+	for d := range seen {
+		cutoffs = append(cutoffs, calendar.Day(d))
+	}
+	slices.Sort(cutoffs)
+	return cutoffs, horizons, nil
+}
+
+// ReadPredictions reads what WritePredictions wrote.
+func ReadPredictions(ctx context.Context, r ReaderAt) (*backtest.Predictions, error) {
+	f, err := OpenPredictions(r)
+	if err != nil {
+		return nil, err
+	}
+	for _, rg := range f.f.RowGroups() {
 		if err := ctx.Err(); err != nil {
 			return nil, err
 		}
-		if err := d.read(rg); err != nil {
-			return nil, fmt.Errorf("reading predictions: %w", err)
+		if err := f.rows.read(rg, f.head); err != nil {
+			return nil, err
 		}
 	}
-	return p, nil
+	return f.head, nil
 }
 
 type predictionsReader struct {
-	p      *backtest.Predictions
 	column []int
 	levels []map[string]int32
 	series map[string]int32
@@ -184,7 +307,7 @@ type predictionsReader struct {
 }
 
 func newPredictionsReader(f *parquet.File, p *backtest.Predictions) (*predictionsReader, error) {
-	d := &predictionsReader{p: p, series: map[string]int32{}, models: map[string]int32{}}
+	d := &predictionsReader{series: map[string]int32{}, models: map[string]int32{}}
 	for _, n := range predictionColumns(p) {
 		i, err := columnIndex(f, n)
 		if err != nil {
@@ -236,11 +359,17 @@ func lookup(m map[string]int32) func([]byte) (int32, error) {
 	}
 }
 
-func (d *predictionsReader) read(rg parquet.RowGroup) error {
-	p, chunks, k := d.p, rg.ColumnChunks(), len(d.p.Keys)
+// read appends the rows of a row group to p.
+func (d *predictionsReader) read(rg parquet.RowGroup, p *backtest.Predictions) (err error) {
+	defer guard("", &err)
+	defer func() {
+		if err != nil {
+			err = fmt.Errorf("reading predictions: %w", err)
+		}
+	}()
+	chunks, k := rg.ColumnChunks(), len(p.Keys)
 	from := p.Rows()
 	codes := make([][]int32, k)
-	var err error
 	for i := range codes {
 		if codes[i], err = readCodes(chunks[d.column[i]], nil, lookup(d.levels[i])); err != nil {
 			return err
@@ -310,38 +439,65 @@ func WritePredictionsCSV(w io.Writer, p *backtest.Predictions) error {
 	if err := checkPredictions(p); err != nil {
 		return err
 	}
-	b := bufio.NewWriterSize(w, 1<<16)
-	var line []byte
-	for i, n := range predictionColumns(p) {
-		if i > 0 {
-			line = append(line, ',')
-		}
-		line = appendField(line, n)
-	}
-	line = append(line, '\n')
+	c := NewPredictionsCSV(w, p)
 	for i := range p.Rows() {
-		for _, k := range p.Keys {
-			line = append(appendField(line, k.Levels[k.Codes[p.Series[i]]]), ',')
-		}
-		line = append(append(line, p.Date[i].String()...), ',')
-		line = append(append(line, p.Cutoff[i].String()...), ',')
-		line = append(strconv.AppendInt(line, int64(p.Horizon[i]), 10), ',')
-		line = append(appendField(line, p.Models[p.Model[i]]), ',')
-		line = append(appendNumber(line, p.Actual[i]), ',')
-		line = appendNumber(line, p.Forecast[i])
-		for q := range p.Levels {
-			line = appendNumber(append(line, ','), p.Quantiles[i*len(p.Levels)+q])
-		}
-		line = append(line, '\n')
-		if _, err := b.Write(line); err != nil {
-			return fmt.Errorf("writing predictions: %w", err)
-		}
-		line = line[:0]
+		c.Row(p, i)
 	}
-	if _, err := b.Write(line); err != nil {
-		return fmt.Errorf("writing predictions: %w", err)
+	return c.Close()
+}
+
+// PredictionsCSV writes a table as [WritePredictionsCSV] does, row by row. The first error sticks, and Close tells it.
+type PredictionsCSV struct {
+	b    *bufio.Writer
+	line []byte
+	rows int64
+}
+
+// NewPredictionsCSV starts a table on w in the columns that the keys and levels of head give.
+func NewPredictionsCSV(w io.Writer, head *backtest.Predictions) *PredictionsCSV {
+	c := &PredictionsCSV{b: bufio.NewWriterSize(w, 1<<16)}
+	for i, n := range predictionColumns(head) {
+		if i > 0 {
+			c.line = append(c.line, ',')
+		}
+		c.line = appendField(c.line, n)
 	}
-	if err := b.Flush(); err != nil {
+	c.end()
+	return c
+}
+
+func (c *PredictionsCSV) end() {
+	c.line = append(c.line, '\n')
+	_, _ = c.b.Write(c.line) // Flush tells the error
+	c.line = c.line[:0]
+}
+
+// Row appends row i of p.
+func (c *PredictionsCSV) Row(p *backtest.Predictions, i int) {
+	line := c.line
+	for _, k := range p.Keys {
+		line = append(appendField(line, k.Levels[k.Codes[p.Series[i]]]), ',')
+	}
+	line = append(append(line, p.Date[i].String()...), ',')
+	line = append(append(line, p.Cutoff[i].String()...), ',')
+	line = append(strconv.AppendInt(line, int64(p.Horizon[i]), 10), ',')
+	line = append(appendField(line, p.Models[p.Model[i]]), ',')
+	line = append(appendNumber(line, p.Actual[i]), ',')
+	line = appendNumber(line, p.Forecast[i])
+	for q := range p.Levels {
+		line = appendNumber(append(line, ','), p.Quantiles[i*len(p.Levels)+q])
+	}
+	c.line = line
+	c.rows++
+	c.end()
+}
+
+// Rows returns the number of rows written, without the header.
+func (c *PredictionsCSV) Rows() int64 { return c.rows }
+
+// Close writes what is buffered; it does not close the underlying writer.
+func (c *PredictionsCSV) Close() error {
+	if err := c.b.Flush(); err != nil {
 		return fmt.Errorf("writing predictions: %w", err)
 	}
 	return nil

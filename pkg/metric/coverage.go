@@ -168,25 +168,23 @@ func (t *intervalTally) scores(series int) IntervalScores {
 
 // Coverage closes the tally. p is the panel that the predictions were made from: volume classes are those known at the first origin.
 func (t *CoverageTally) Coverage(p *panel.Panel) (*Coverage, error) {
-	at := make(map[string]int, p.Series())
-	for s := range p.Series() {
-		at[joinID(p.Keys, s)] = s
+	v := NewVolumes(&backtest.Predictions{Keys: t.keys}, t.first)
+	v.Add(p)
+	return t.CoverageOf(v)
+}
+
+// CoverageOf closes the tally with the volumes of the panel that the predictions were made from.
+func (t *CoverageTally) CoverageOf(v *Volumes) (*Coverage, error) {
+	for s, known := range v.known {
+		if !known {
+			return nil, fmt.Errorf("measure coverage: predicted series %v is not in the panel", id(t.keys, s))
+		}
 	}
-	origin, ok := p.Frequency.Step(t.first)
-	if !ok && t.rows > 0 {
-		return nil, fmt.Errorf("measure coverage: cutoff %s is not on the panel's grid %s", t.first, p.Frequency)
-	}
-	classes := VolumeClasses(p, origin)
-	out := &Coverage{Model: t.model, ByHorizon: []HorizonCoverage{}, ByClass: []ClassCoverage{}, Class: make([]string, len(t.bySeries))}
+	out := &Coverage{Model: t.model, ByHorizon: []HorizonCoverage{}, ByClass: []ClassCoverage{}, Class: classify(v.of)}
 	byClass, members := map[string]*intervalTally{}, map[string]int{}
 	for s := range t.bySeries {
 		own := &t.bySeries[s]
-		ps, ok := at[joinID(t.keys, s)]
-		if !ok {
-			return nil, fmt.Errorf("measure coverage: predicted series %v is not in the panel", id(t.keys, s))
-		}
-		c := classes[ps]
-		out.Class[s] = c
+		c := out.Class[s]
 		out.BySeries = append(out.BySeries, own.scores(min(own.rows, 1)))
 		if own.rows == 0 {
 			continue
@@ -261,42 +259,83 @@ func classOrder() []string {
 
 // VolumeClasses returns the class of each series of p, from its observed sales after its first and up to origin.
 func VolumeClasses(p *panel.Panel, origin calendar.Step) []string {
-	type volume struct {
-		series int
-		mean   float64
+	all := make([]volume, p.Series())
+	for s := range all {
+		all[s] = volumeOf(p, s, origin)
 	}
-	out := make([]string, p.Series())
-	var regular []volume
-	for s := range out {
-		lo, hi := p.Span(s)
-		hi = min(hi, lo+max(0, int(origin)+1-int(p.Start[s])))
-		var rows, sold int
-		var sum float64
-		for r := lo; r < hi; r++ {
-			y := float64(p.Target[r])
-			if !p.Observed[r] || rows == 0 && y == 0 {
-				continue
-			}
-			rows++
-			sum += y
-			if y != 0 {
-				sold++
-			}
+	return classify(all)
+}
+
+// Volumes gathers what each series sold up to an origin, from a panel that may come in several parts.
+type Volumes struct {
+	origin calendar.Day
+	index  map[string]int
+	known  []bool
+	of     []volume
+}
+
+// NewVolumes prepares for the series of head.
+func NewVolumes(head *backtest.Predictions, origin calendar.Day) *Volumes {
+	ids := joinedIDs(head)
+	v := &Volumes{origin: origin, index: make(map[string]int, len(ids)), known: make([]bool, len(ids)), of: make([]volume, len(ids))}
+	for s, joined := range ids {
+		v.index[joined] = s
+	}
+	return v
+}
+
+// Add takes in series; those that the predictions do not have are passed over.
+func (v *Volumes) Add(p *panel.Panel) {
+	origin := p.Frequency.Floor(v.origin)
+	for ps := range p.Series() {
+		if s, ok := v.index[joinID(p.Keys, ps)]; ok {
+			v.of[s], v.known[s] = volumeOf(p, ps, origin), true
 		}
+	}
+}
+
+// volume is what one series sold: on how many of its rows, and in all.
+type volume struct {
+	rows, sold int
+	sum        float64
+}
+
+func volumeOf(p *panel.Panel, s int, origin calendar.Step) (v volume) {
+	lo, hi := p.Span(s)
+	hi = min(hi, lo+max(0, int(origin)+1-int(p.Start[s])))
+	for r := lo; r < hi; r++ {
+		y := float64(p.Target[r])
+		if !p.Observed[r] || v.rows == 0 && y == 0 {
+			continue
+		}
+		v.rows++
+		v.sum += y
+		if y != 0 {
+			v.sold++
+		}
+	}
+	return v
+}
+
+func classify(all []volume) []string {
+	out := make([]string, len(all))
+	var regular []int
+	for s, v := range all {
 		switch {
-		case sold == 0:
+		case v.sold == 0:
 			out[s] = ClassNew
-		case float64(rows) >= intermittentInterval*float64(sold):
+		case float64(v.rows) >= intermittentInterval*float64(v.sold):
 			out[s] = ClassIntermittent
 		default:
-			regular = append(regular, volume{s, sum / float64(rows)})
+			regular = append(regular, s)
 		}
 	}
-	slices.SortStableFunc(regular, func(a, b volume) int { return cmp.Compare(b.mean, a.mean) })
-	for i, v := range regular {
-		out[v.series] = classOrder()[3*i/len(regular)]
+	mean := func(s int) float64 { return all[s].sum / float64(all[s].rows) }
+	slices.SortStableFunc(regular, func(a, b int) int { return cmp.Compare(mean(b), mean(a)) })
+	for i, s := range regular {
+		out[s] = classOrder()[3*i/len(regular)]
 		if len(regular) < 3 {
-			out[v.series] = ClassMiddle
+			out[s] = ClassMiddle
 		}
 	}
 	return out

@@ -1,6 +1,7 @@
 package metric
 
 import (
+	"cmp"
 	"fmt"
 	"math"
 	"slices"
@@ -34,29 +35,21 @@ type Evaluation struct {
 // predictions of other data, or with sales left out, are an error and not a better score. Rows must be unique and sorted as
 // backtest.Predictions says.
 func Evaluate(p *panel.Panel, pr *backtest.Predictions) (*Evaluation, error) {
-	b, err := bind(p, pr)
+	horizons := 0
+	for _, h := range pr.Horizon {
+		horizons = max(horizons, int(h))
+	}
+	sc, err := NewScorer(pr, p.Frequency, distinct(pr.Cutoff), horizons)
+	if err == nil {
+		err = sc.AddPanel(p)
+	}
+	if err == nil {
+		err = sc.Add(pr)
+	}
 	if err != nil {
 		return nil, err
 	}
-	ev := &Evaluation{Models: pr.Models, Levels: pr.Levels, Series: seriesCount(pr), Origins: distinct(pr.Cutoff)}
-	for _, h := range pr.Horizon {
-		ev.Horizons = max(ev.Horizons, int(h))
-	}
-	l := newLayout(pr.Levels)
-	t := newTallies(ev)
-	for lo := 0; lo < pr.Rows(); {
-		hi := lo + 1
-		for hi < pr.Rows() && sameBlock(pr, lo, hi) {
-			hi++
-		}
-		if err := t.block(b, &l, lo, hi); err != nil {
-			return nil, err
-		}
-		lo = hi
-	}
-	t.miss(b, ev)
-	t.finish(ev, &l)
-	return ev, nil
+	return sc.Finish()
 }
 
 // distinct returns the sorted distinct days.
@@ -73,35 +66,205 @@ func distinct(days []calendar.Day) []calendar.Day {
 	return out
 }
 
-func sameBlock(pr *backtest.Predictions, a, b int) bool {
-	return pr.Model[a] == pr.Model[b] && pr.Cutoff[a] == pr.Cutoff[b] && pr.Series[a] == pr.Series[b]
+// maxScored bounds what a Scorer keeps: steps after origins, over all series.
+const maxScored = 1 << 30
+
+// Scorer makes an [Evaluation] of predictions that come block by block. It keeps the sales after each origin and the sums that scores
+// follow from; neither the history nor the predictions.
+type Scorer struct {
+	head     *backtest.Predictions
+	f        calendar.Frequency
+	origins  []calendar.Day
+	steps    []calendar.Step
+	horizons int
+	index    map[string]int
+	known    []bool
+	sold     []float32 // by series, origin and step ahead; NaN where none was observed
+	scales   []Scale   // by series and origin
+	layout   layout
+	tallies  *tallies
+	open     run
+	ev       *Evaluation
 }
 
-// bound are predictions tied to the rows of their panel.
-type bound struct {
-	p  *panel.Panel
-	pr *backtest.Predictions
-	// series is the panel's series of each series of the predictions.
-	series []int
-}
-
-func bind(p *panel.Panel, pr *backtest.Predictions) (*bound, error) {
-	if len(pr.Quantiles) != pr.Rows()*len(pr.Levels) {
-		return nil, fmt.Errorf("%d predictions at %d levels have %d quantiles", pr.Rows(), len(pr.Levels), len(pr.Quantiles))
+// NewScorer prepares for predictions with the keys, models and levels of head, made at origins up to horizons steps ahead. The panel
+// must be added before the predictions.
+func NewScorer(head *backtest.Predictions, f calendar.Frequency, origins []calendar.Day, horizons int) (*Scorer, error) {
+	n := seriesCount(head)
+	if cells := float64(n) * float64(len(origins)) * float64(horizons); cells > maxScored {
+		return nil, fmt.Errorf("predictions of %d series from %d origins, %d steps ahead, are more than can be scored at once", n, len(origins), horizons)
 	}
-	at := make(map[string]int, p.Series())
-	for s := range p.Series() {
-		at[joinID(p.Keys, s)] = s
+	sc := &Scorer{
+		head: head, f: f, origins: origins, horizons: horizons, index: make(map[string]int, n), known: make([]bool, n),
+		sold: make([]float32, n*len(origins)*horizons), scales: make([]Scale, n*len(origins)), layout: newLayout(head.Levels),
+		ev: &Evaluation{Models: head.Models, Levels: head.Levels, Series: n, Origins: origins, Horizons: horizons},
 	}
-	b := &bound{p: p, pr: pr, series: make([]int, seriesCount(pr))}
-	for s, joined := range joinedIDs(pr) {
-		ps, ok := at[joined]
+	for _, o := range origins {
+		step, ok := f.Step(o)
 		if !ok {
-			return nil, fmt.Errorf("predicted series %v is not in the panel; evaluate predictions beside the panel they were made from", id(pr.Keys, s))
+			return nil, fmt.Errorf("cutoff %s is not on the panel's grid %s", o, f)
 		}
-		b.series[s] = ps
+		sc.steps = append(sc.steps, step)
 	}
-	return b, nil
+	for s, joined := range joinedIDs(head) {
+		sc.index[joined] = s
+	}
+	sc.tallies = newTallies(sc.ev)
+	return sc, nil
+}
+
+// AddPanel takes in what the scores need of the panel's series; the panel may come in several parts.
+func (sc *Scorer) AddPanel(p *panel.Panel) error {
+	for ps := range p.Series() {
+		s, ok := sc.index[joinID(p.Keys, ps)]
+		if !ok {
+			continue
+		}
+		if sc.known[s] {
+			return fmt.Errorf("series %v comes twice", p.ID(ps))
+		}
+		sc.known[s] = true
+		for o, origin := range sc.steps {
+			sc.scales[s*len(sc.steps)+o] = ScaleOf(p, ps, origin)
+			for h := range sc.horizons {
+				y := float32(math.NaN())
+				if row, ok := p.Row(ps, origin+calendar.Step(h+1)); ok && p.Observed[row] {
+					y = p.Target[row]
+				}
+				sc.sold[(s*len(sc.steps)+o)*sc.horizons+h] = y
+			}
+		}
+	}
+	return nil
+}
+
+// run is a model's rows of one origin and series, which may lie in two blocks.
+type run struct {
+	model, series               int32
+	origin                      int
+	cutoff, date                calendar.Day
+	started                     bool
+	n, squared, absolute, width float64
+}
+
+// Add takes in the next rows; Model and Series index the head's.
+func (sc *Scorer) Add(pr *backtest.Predictions) error {
+	if len(pr.Quantiles) != pr.Rows()*len(sc.head.Levels) {
+		return fmt.Errorf("%d predictions at %d levels have %d quantiles", pr.Rows(), len(sc.head.Levels), len(pr.Quantiles))
+	}
+	for i := range pr.Rows() {
+		if err := sc.begin(pr, i); err != nil {
+			return err
+		}
+		if err := sc.row(pr, i); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// begin starts a new run where row i is not of the open one.
+func (sc *Scorer) begin(pr *backtest.Predictions, i int) error {
+	r := &sc.open
+	m, c, s, d := pr.Model[i], pr.Cutoff[i], pr.Series[i], pr.Date[i]
+	order := cmp.Or(cmp.Compare(r.model, m), cmp.Compare(r.cutoff, c), cmp.Compare(r.series, s), cmp.Compare(r.date, d))
+	if r.started && order >= 0 {
+		return fmt.Errorf("predictions are not unique and sorted by model, cutoff, series and date at series %v, %s", id(sc.head.Keys, int(s)), d)
+	}
+	if r.started && m == r.model && c == r.cutoff && s == r.series {
+		r.date = d
+		return nil
+	}
+	sc.end()
+	if !sc.known[s] {
+		return fmt.Errorf("predicted series %v is not in the panel; evaluate predictions beside the panel they were made from", id(sc.head.Keys, int(s)))
+	}
+	o, ok := slices.BinarySearch(sc.origins, c)
+	if !ok {
+		return fmt.Errorf("cutoff %s is not one of the origins %v", c, sc.origins)
+	}
+	*r = run{model: m, series: s, origin: o, cutoff: c, date: d, started: true}
+	return nil
+}
+
+// row scores row i, which is of the open run.
+func (sc *Scorer) row(pr *backtest.Predictions, i int) error {
+	r, l, t := &sc.open, &sc.layout, sc.tallies
+	s, at := int(r.series), int(r.series)*len(sc.steps)+r.origin
+	step, ok := sc.f.Step(pr.Date[i])
+	if ahead := int(step - sc.steps[r.origin]); !ok || ahead < 1 || ahead != int(pr.Horizon[i]) || ahead > sc.horizons {
+		return fmt.Errorf("prediction of series %v for %s from cutoff %s says it is %d steps ahead, and is not", id(sc.head.Keys, s), pr.Date[i], r.cutoff, pr.Horizon[i])
+	}
+	y, want := pr.Actual[i], sc.sold[at*sc.horizons+int(pr.Horizon[i])-1]
+	if math.IsNaN(y) && want != want {
+		return nil
+	}
+	if float32(y) != want {
+		return fmt.Errorf("actual %v of series %v on %s is %v in the panel; evaluate predictions beside the panel they were made from", y, id(sc.head.Keys, s), pr.Date[i], want)
+	}
+	f, q := pr.Forecast[i], pr.Quantiles[i*len(l.levels):(i+1)*len(l.levels)]
+	if math.IsNaN(f) {
+		return nil
+	}
+	m := int(r.model)
+	for _, w := range [...]*tally{&t.overall[m], &t.bySeries[m][s], &t.byOrigin[m][r.origin]} {
+		w.row(l, y, f, q)
+	}
+	h := &t.byHorizon[m][pr.Horizon[i]-1]
+	h.row(l, y, f, q)
+	is := math.NaN()
+	if l.lo95 >= 0 && l.hi95 >= 0 {
+		is = intervalScore(y, q[l.lo95], q[l.hi95])
+	}
+	h.scale(sc.scales[at], (f-y)*(f-y), math.Abs(f-y), is)
+	r.n, r.squared, r.absolute, r.width = r.n+1, r.squared+(f-y)*(f-y), r.absolute+math.Abs(f-y), r.width+is
+	for j, v := range q {
+		if y < v {
+			t.below[m][j]++
+		}
+		if y <= v {
+			t.atOrBelow[m][j]++
+		}
+	}
+	return nil
+}
+
+// end closes the open run: scaled errors are means over runs.
+func (sc *Scorer) end() {
+	r, t := &sc.open, sc.tallies
+	if r.n == 0 {
+		return
+	}
+	scale := sc.scales[int(r.series)*len(sc.steps)+r.origin]
+	for _, w := range [...]*tally{&t.overall[r.model], &t.bySeries[r.model][r.series], &t.byOrigin[r.model][r.origin]} {
+		w.scale(scale, r.squared/r.n, r.absolute/r.n, r.width/r.n)
+	}
+}
+
+// Finish returns the scores. Sales after an origin that no prediction stands against are counted: a model that says nothing of a hard
+// series must not look better for it unseen.
+func (sc *Scorer) Finish() (*Evaluation, error) {
+	sc.end()
+	sc.open = run{}
+	for s, known := range sc.known {
+		if !known {
+			return nil, fmt.Errorf("predicted series %v is not in the panel; evaluate predictions beside the panel they were made from", id(sc.head.Keys, s))
+		}
+	}
+	t := sc.tallies
+	for i, y := range sc.sold {
+		if y != y {
+			continue
+		}
+		h, o, s := i%sc.horizons, i/sc.horizons%len(sc.steps), i/sc.horizons/len(sc.steps)
+		for m := range sc.ev.Models {
+			for _, w := range [...]*tally{&t.overall[m], &t.bySeries[m][s], &t.byOrigin[m][o], &t.byHorizon[m][h]} {
+				w.sold++
+			}
+		}
+	}
+	t.finish(sc.ev, &sc.layout)
+	return sc.ev, nil
 }
 
 func id(keys []panel.Key, s int) []string {
@@ -131,39 +294,16 @@ func joinedIDs(pr *backtest.Predictions) []string {
 
 func joinID(keys []panel.Key, s int) string { return strings.Join(id(keys, s), "\x00") }
 
-// actual returns the sale of row i, which is at that step, NaN if none was observed.
-func (b *bound) actual(i int, at calendar.Step) (float64, error) {
-	pr, p := b.pr, b.p
-	s := b.series[pr.Series[i]]
-	y, want := pr.Actual[i], math.NaN()
-	if row, ok := p.Row(s, at); ok && p.Observed[row] {
-		want = float64(p.Target[row])
-	}
-	if math.IsNaN(y) && math.IsNaN(want) {
-		return y, nil
-	}
-	if float32(y) != float32(want) {
-		return 0, fmt.Errorf("actual %v of series %v on %s is %v in the panel; evaluate predictions beside the panel they were made from", y, p.ID(s), pr.Date[i], want)
-	}
-	return y, nil
-}
-
 // tallies are the accumulators of an Evaluation.
 type tallies struct {
 	overall                       []tally
 	byHorizon, bySeries, byOrigin [][]tally
 	below, atOrBelow              [][]int
-	origins                       map[calendar.Day]int
-	scales                        map[[2]int]Scale
-	last                          int
 }
 
 func newTallies(ev *Evaluation) *tallies {
 	m := len(ev.Models)
-	t := &tallies{overall: make([]tally, m), origins: map[calendar.Day]int{}, scales: map[[2]int]Scale{}, last: -1}
-	for i, d := range ev.Origins {
-		t.origins[d] = i
-	}
+	t := &tallies{overall: make([]tally, m)}
 	for range m {
 		t.byHorizon = append(t.byHorizon, make([]tally, ev.Horizons))
 		t.bySeries = append(t.bySeries, make([]tally, ev.Series))
@@ -172,110 +312,6 @@ func newTallies(ev *Evaluation) *tallies {
 		t.atOrBelow = append(t.atOrBelow, make([]int, len(ev.Levels)))
 	}
 	return t
-}
-
-// block adds rows lo to hi-1: one model, origin and series.
-func (t *tallies) block(b *bound, l *layout, lo, hi int) error {
-	pr := b.pr
-	m, s, o := int(pr.Model[lo]), int(pr.Series[lo]), t.origins[pr.Cutoff[lo]]
-	origin, ok := b.p.Frequency.Step(pr.Cutoff[lo])
-	if !ok {
-		return fmt.Errorf("cutoff %s is not on the panel's grid %s", pr.Cutoff[lo], b.p.Frequency)
-	}
-	scale := t.scaleOf(b, s, o, origin)
-	wholes := [...]*tally{&t.overall[m], &t.bySeries[m][s], &t.byOrigin[m][o]}
-	var n, sq, abs, interval float64
-	for i := lo; i < hi; i++ {
-		if t.last >= 0 && !less(pr, t.last, i) {
-			return fmt.Errorf("predictions are not unique and sorted by model, cutoff, series and date at row %d (series %v, %s)", i, id(pr.Keys, s), pr.Date[i])
-		}
-		t.last = i
-		at, ok := b.p.Frequency.Step(pr.Date[i])
-		if ahead := int(at - origin); !ok || ahead < 1 || ahead != int(pr.Horizon[i]) {
-			return fmt.Errorf("prediction of series %v for %s from cutoff %s says it is %d steps ahead, and is not", id(pr.Keys, s), pr.Date[i], pr.Cutoff[lo], pr.Horizon[i])
-		}
-		y, err := b.actual(i, at)
-		if err != nil {
-			return err
-		}
-		if math.IsNaN(y) {
-			continue
-		}
-		h := &t.byHorizon[m][pr.Horizon[i]-1]
-		f, q := pr.Forecast[i], pr.Quantiles[i*len(pr.Levels):(i+1)*len(pr.Levels)]
-		if math.IsNaN(f) {
-			continue
-		}
-		for _, w := range wholes {
-			w.row(l, y, f, q)
-		}
-		h.row(l, y, f, q)
-		is := math.NaN()
-		if l.lo95 >= 0 && l.hi95 >= 0 {
-			is = intervalScore(y, q[l.lo95], q[l.hi95])
-		}
-		h.scale(scale, (f-y)*(f-y), math.Abs(f-y), is)
-		n, sq, abs, interval = n+1, sq+(f-y)*(f-y), abs+math.Abs(f-y), interval+is
-		for j, v := range q {
-			if y < v {
-				t.below[m][j]++
-			}
-			if y <= v {
-				t.atOrBelow[m][j]++
-			}
-		}
-	}
-	if n > 0 {
-		for _, w := range wholes {
-			w.scale(scale, sq/n, abs/n, interval/n)
-		}
-	}
-	return nil
-}
-
-// miss counts the sales after each origin that no prediction stands against: a model that says nothing of a hard series must not look
-// better for it unseen.
-func (t *tallies) miss(b *bound, ev *Evaluation) {
-	for o, day := range ev.Origins {
-		origin, _ := b.p.Frequency.Step(day) // block has seen that it is on the grid
-		for s, ps := range b.series {
-			for h := range ev.Horizons {
-				row, ok := b.p.Row(ps, origin+calendar.Step(h+1))
-				if !ok || !b.p.Observed[row] {
-					continue
-				}
-				for m := range ev.Models {
-					for _, w := range [...]*tally{&t.overall[m], &t.bySeries[m][s], &t.byOrigin[m][o], &t.byHorizon[m][h]} {
-						w.sold++
-					}
-				}
-			}
-		}
-	}
-}
-
-// scaleOf is computed once per series and origin, not once per model.
-func (t *tallies) scaleOf(b *bound, s, o int, origin calendar.Step) Scale {
-	k := [2]int{s, o}
-	v, ok := t.scales[k]
-	if !ok {
-		v = ScaleOf(b.p, b.series[s], origin)
-		t.scales[k] = v
-	}
-	return v
-}
-
-// less orders rows a and b by model, cutoff, series and date.
-func less(pr *backtest.Predictions, a, b int) bool {
-	switch {
-	case pr.Model[a] != pr.Model[b]:
-		return pr.Model[a] < pr.Model[b]
-	case pr.Cutoff[a] != pr.Cutoff[b]:
-		return pr.Cutoff[a] < pr.Cutoff[b]
-	case pr.Series[a] != pr.Series[b]:
-		return pr.Series[a] < pr.Series[b]
-	}
-	return pr.Date[a] < pr.Date[b]
 }
 
 func (t *tallies) finish(ev *Evaluation, l *layout) {

@@ -21,9 +21,11 @@ type Page struct {
 	Title string
 	// Target is the name of what is sold, as it stands in the data.
 	Target string
-	Panel  *panel.Panel
-	// Backtest has the predictions at the test origins, Forecast those of the primary model after the end of the data.
+	// Panel, Backtest and Forecast have at least the series of Shown, the predictions of the primary model at the test origins, and those
+	// after the end of the data; Backtest has the keys of all series. Where they have all series, Overview may be nil.
+	Panel              *panel.Panel
 	Backtest, Forecast *backtest.Predictions
+	Overview           *Overview
 	// BacktestTotals and ForecastTotals are the sums of both, as the ensemble calibrated them; nil where it did not. TotalScores are those
 	// of the first.
 	BacktestTotals, ForecastTotals *backtest.Predictions
@@ -44,6 +46,8 @@ type Page struct {
 	Version string
 	// Caveats stand beside the forecast: what had to be assumed to make it. Warnings are what the other steps warned of.
 	Caveats, Warnings []string
+
+	all *Overview // of the page that is being rendered
 }
 
 // Fact is one setting and its value.
@@ -171,6 +175,8 @@ type view struct {
 }
 
 func (p *Page) view() (*view, error) {
+	page := *p // what is computed stays off the caller's page
+	p = &page
 	if p.Panel == nil || p.Backtest == nil || p.Evaluation == nil || !slices.Contains(p.Evaluation.Models, p.Primary) {
 		return nil, errors.New("there is no panel, no evaluation, or none of the model that the report is about")
 	}
@@ -184,6 +190,7 @@ func (p *Page) view() (*view, error) {
 		return nil, err
 	}
 	v.CSS, v.Script = template.CSS(css), template.JS(js) //nolint:gosec // our own files
+	p.all = p.overview()
 	rows := p.seriesRows()
 	v.Charts = p.payload(rows)
 	v.Uncharted = len(rows) - len(v.Charts.Series)

@@ -71,6 +71,23 @@ type horizonLine struct {
 	WAPE  []metric.Value `json:"wape"`
 }
 
+// Shown lists the series, by their index among the predictions, whose single sales and predictions the page needs, increasing; it reads
+// nothing of the page but Overview, Evaluation, Primary and the keys of Backtest.
+func (p *Page) Shown() []int {
+	page := *p
+	page.all = p.Overview
+	rows := page.seriesRows()
+	var out []int
+	for _, c := range choose(rows) {
+		out = append(out, rows[c.row].series)
+	}
+	for _, r := range rows[:min(len(rows), maxSparks)] {
+		out = append(out, r.series)
+	}
+	slices.Sort(out)
+	return slices.Compact(out)
+}
+
 // payload chooses the series to chart and gives each of those rows its Index.
 func (p *Page) payload(rows []seriesRow) *payload {
 	out := &payload{Unit: p.Target, Step: units(p.Panel.Frequency), Primary: display(p.Primary), Baseline: display(p.Baseline), Series: []chartedSeries{}, Horizon: p.horizonLines()}
@@ -97,7 +114,7 @@ func (p *Page) payload(rows []seriesRow) *payload {
 		cs.Next = p.stretch(p.Forecast, next[key])
 		out.Series = append(out.Series, cs)
 	}
-	out.Total = p.total(m, steps)
+	out.Total = p.total(steps)
 	return out
 }
 
@@ -148,8 +165,8 @@ func choose(rows []seriesRow) []choice {
 // history returns the sales of the panel's series s up to the end of the data, at most the last n steps.
 func (p *Page) history(s, n int) (start string, sold []figure) {
 	first := p.Panel.Start[s]
-	end, ok := p.Panel.End()
-	if !ok || end < first {
+	end := p.all.end
+	if !p.all.observed || end < first {
 		return p.Panel.Frequency.Day(first).String(), []figure{}
 	}
 	first = max(first, end-calendar.Step(n)+1)
@@ -231,36 +248,24 @@ func level(levels []float64, want float64) int {
 	return slices.IndexFunc(levels, func(l float64) bool { return math.Abs(l-want) < 1e-9 })
 }
 
-// total sums all series. Quantiles of a sum are not the sum of quantiles, so only sums that were calibrated have a band.
-func (p *Page) total(m, steps int) chartedSeries {
+// total is of all series. Quantiles of a sum are not the sum of quantiles, so only sums that were calibrated have a band.
+func (p *Page) total(steps int) chartedSeries {
 	out := chartedSeries{Name: "All series together", Note: "no interval: those of single series cannot be added up", Sold: []figure{}}
-	end, ok := p.Panel.End()
-	if !ok {
+	all, f := p.all, p.Panel.Frequency
+	if !all.observed {
 		return out
 	}
-	first := end
-	for s := range p.Panel.Series() {
-		first = min(first, p.Panel.Start[s])
-	}
-	first = max(first, end-calendar.Step(max(steps, 800))+1)
-	sums := make([]float64, end-first+1)
-	for s := range p.Panel.Series() {
-		for at := first; at <= end; at++ {
-			if row, ok := p.Panel.Row(s, at); ok && !math.IsNaN(float64(p.Panel.Target[row])) {
-				sums[at-first] += float64(p.Panel.Target[row])
-			}
-		}
-	}
-	out.Start = p.Panel.Frequency.Day(first).String()
-	for _, v := range sums {
-		out.Sold = append(out.Sold, figure(v))
+	first := max(min(all.start, all.end), all.end-calendar.Step(max(steps, 800))+1)
+	out.Start = f.Day(first).String()
+	for at := first; at <= all.end; at++ {
+		out.Sold = append(out.Sold, figure(all.sold[at]))
 	}
 	out.Tested, out.Next = p.stretch(p.BacktestTotals, allRows(p.BacktestTotals)), p.stretch(p.ForecastTotals, allRows(p.ForecastTotals))
 	if out.Tested == nil {
-		out.Tested = p.sumStretch(p.Backtest, m)
+		out.Tested = stretchOf(f, all.tested)
 	}
 	if out.Next == nil {
-		out.Next = p.sumStretch(p.Forecast, -1)
+		out.Next = stretchOf(f, all.next)
 	}
 	if banded := func(s *stretch) bool { return s != nil && s.Lo95 != nil }; banded(out.Tested) || banded(out.Next) {
 		out.Note = "its interval is calibrated on the errors of the sum"
@@ -278,30 +283,6 @@ func allRows(totals *backtest.Predictions) []int {
 		if level := totals.Keys[0]; level.Levels[level.Codes[s]] == metric.AllSeries {
 			out = append(out, i)
 		}
-	}
-	return out
-}
-
-func (p *Page) sumStretch(pr *backtest.Predictions, m int) *stretch {
-	if pr == nil {
-		return nil
-	}
-	sums := map[calendar.Step]float64{}
-	first, last := calendar.Step(math.MaxInt32), calendar.Step(math.MinInt32)
-	for i := range pr.Rows() {
-		if m >= 0 && int(pr.Model[i]) != m || math.IsNaN(pr.Forecast[i]) {
-			continue
-		}
-		at, _ := p.Panel.Frequency.Step(pr.Date[i])
-		sums[at] += pr.Forecast[i]
-		first, last = min(first, at), max(last, at)
-	}
-	if len(sums) == 0 {
-		return nil
-	}
-	out := &stretch{Start: p.Panel.Frequency.Day(first).String(), Point: nothing(int(last-first) + 1)}
-	for at, v := range sums {
-		out.Point[at-first] = figure(v)
 	}
 	return out
 }

@@ -194,6 +194,7 @@ func TestPayloadHasTheNumbers(t *testing.T) {
 	t.Parallel()
 	s := reporttest.New(2, 2, 120, 2, 7)
 	p := pageOf(t, s)
+	p.all = p.overview()
 	rows := p.seriesRows()
 	pl := p.payload(rows)
 	if len(pl.Series) != 4 || rows[3].Index < 0 {
@@ -245,6 +246,7 @@ func TestTotalHasTheBandOfTotals(t *testing.T) {
 		}
 	}
 	p.TotalScores = []metric.TotalScores{{Level: "all", Rows: 84, Coverage95: 0.976}, {Level: "store", Rows: 1680, Coverage95: 0.9595}}
+	p.all = p.overview()
 	next := p.payload(p.seriesRows()).Total.Next
 	if len(next.Point) != 7 || next.Lo95[6] != 80 || next.Hi95[6] != 120 {
 		t.Errorf("the total's forecast is %+v", next)

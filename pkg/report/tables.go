@@ -142,13 +142,7 @@ func nameOf(keys []panel.Key, s int) (name string, parts []string) {
 func (p *Page) seriesRows() []seriesRow {
 	ev := p.Evaluation
 	m, b := slices.Index(ev.Models, p.Primary), slices.Index(ev.Models, p.Baseline)
-	next := p.nextBySeries()
-	sold := make([]float64, ev.Series)
-	for i, y := range p.Backtest.Actual {
-		if int(p.Backtest.Model[i]) == m && !math.IsNaN(y) {
-			sold[p.Backtest.Series[i]] += y
-		}
-	}
+	next, sold := p.all.nextBy, p.all.soldBy
 	rows := make([]seriesRow, 0, ev.Series)
 	for s, v := range ev.BySeries[m] {
 		name, parts := nameOf(p.Backtest.Keys, s)
@@ -177,22 +171,6 @@ func sortable(v float64) string {
 		return ""
 	}
 	return fmt.Sprintf("%.6g", v)
-}
-
-// nextBySeries sums the forecast of each series, by its joined keys.
-func (p *Page) nextBySeries() map[string]float64 {
-	out := map[string]float64{}
-	if p.Forecast == nil {
-		return out
-	}
-	for i, f := range p.Forecast.Forecast {
-		if math.IsNaN(f) {
-			continue
-		}
-		_, parts := nameOf(p.Forecast.Keys, int(p.Forecast.Series[i]))
-		out[strings.Join(parts, "\x00")] += f
-	}
-	return out
 }
 
 // worst returns the series that were missed by most units: mending them helps most.

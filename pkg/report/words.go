@@ -120,12 +120,12 @@ func (p *Page) scoresOf(model string) (metric.Scores, bool) {
 }
 
 func (p *Page) subtitle() string {
-	parts := []string{plural(p.Panel.Series(), "series")}
-	if at, ok := p.Panel.End(); ok {
-		parts = append(parts, "sales known to "+day(p.Panel.Frequency.Day(at)))
+	parts := []string{plural(p.all.series, "series")}
+	if p.all.observed {
+		parts = append(parts, "sales known to "+day(p.Panel.Frequency.Day(p.all.end)))
 	}
-	if f := p.Forecast; f != nil && f.Rows() > 0 {
-		parts = append(parts, fmt.Sprintf("forecast to %s, %s ahead", day(slices.Max(f.Date)), plural(int(slices.Max(f.Horizon)), units(p.Panel.Frequency))))
+	if p.all.planned {
+		parts = append(parts, fmt.Sprintf("forecast to %s, %s ahead", day(p.all.last), plural(p.all.horizon, units(p.Panel.Frequency))))
 	}
 	return strings.Join(parts, " · ")
 }
@@ -200,37 +200,15 @@ func (p *Page) tiles() []tile {
 	if has {
 		ts[0].Note = percent(base.WAPE, 1) + " by " + repeating(p.Panel.Frequency)
 	}
-	if p.Forecast == nil || p.Forecast.Rows() == 0 {
+	if !p.all.planned {
 		return ts
 	}
-	next, h := 0.0, 0
-	for i, f := range p.Forecast.Forecast {
-		if !math.IsNaN(f) {
-			next += f
-		}
-		h = max(h, int(p.Forecast.Horizon[i]))
-	}
+	next, h := p.all.total, p.all.horizon
 	t := tile{Label: "Forecast, next " + plural(h, units(p.Panel.Frequency)), Value: amount(next)}
-	if last, ok := p.soldLately(h); ok && last > 0 {
+	if last, ok := p.all.soldLately(h); ok && last > 0 {
 		t.Note = fmt.Sprintf("%s against the last %d: %s", signed(metric.Value(next/last-1)), h, amount(last))
 	}
 	return append([]tile{t}, ts...)
-}
-
-// soldLately sums what was sold in the last h steps up to the end of the data.
-func (p *Page) soldLately(h int) (sum float64, ok bool) {
-	end, ok := p.Panel.End()
-	if !ok {
-		return 0, false
-	}
-	for s := range p.Panel.Series() {
-		for k := range h {
-			if row, in := p.Panel.Row(s, end-calendar.Step(k)); in && !math.IsNaN(float64(p.Panel.Target[row])) {
-				sum += float64(p.Panel.Target[row])
-			}
-		}
-	}
-	return sum, true
 }
 
 // tested says what the scores are of.

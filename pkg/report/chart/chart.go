@@ -9,16 +9,14 @@ import (
 	"slices"
 	"strings"
 
-	"salescast/pkg/backtest"
 	"salescast/pkg/metric"
-	"salescast/pkg/panel"
 )
 
 // Data is what pictures are drawn from; it is only read.
 type Data struct {
-	Panel       *panel.Panel
-	Predictions *backtest.Predictions
-	Evaluation  *metric.Evaluation
+	// Sample is of the predictions that Evaluation has the scores of.
+	Sample     *Sample
+	Evaluation *metric.Evaluation
 	// Primary is the model that the pictures are about, Baseline the one it is held against.
 	Primary, Baseline string
 	// Target is the name of what is sold, as it stands in the data.
@@ -93,10 +91,10 @@ type point struct {
 	actual, forecast float64
 }
 
-// scored returns the rows of model m with an actual and a forecast.
+// scored returns the sampled rows of model m with an actual and a forecast.
 func (d *Data) scored(m int) []point {
 	var out []point
-	p := d.Predictions
+	p := d.Sample.Rows
 	for i := range p.Rows() {
 		if int(p.Model[i]) == m && !math.IsNaN(p.Actual[i]) && !math.IsNaN(p.Forecast[i]) {
 			out = append(out, point{i, p.Actual[i], p.Forecast[i]})

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"testing"
 
+	"salescast/pkg/backtest"
 	"salescast/pkg/metric"
 	"salescast/pkg/report/reporttest"
 )
@@ -30,7 +31,7 @@ func shopData(t *testing.T, stores, items, days, origins, horizon int) *Data {
 		}
 		return v
 	}
-	return &Data{s.Panel, s.Predictions, ev, "ensemble", "seasonal_naive", "sales", []Importance{imp("xgboost"), imp("lightgbm")}}
+	return &Data{sampled(s.Predictions), ev, "ensemble", "seasonal_naive", "sales", []Importance{imp("xgboost"), imp("lightgbm")}}
 }
 
 // TestPictures: every picture of a shop, and of a single short series, is a PNG of a fit size, and drawn twice it is the same.
@@ -70,7 +71,7 @@ func BenchmarkPictures(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	d := &Data{s.Panel, s.Predictions, ev, "ensemble", "seasonal_naive", "sales", nil}
+	d := &Data{sampled(s.Predictions), ev, "ensemble", "seasonal_naive", "sales", nil}
 	for b.Loop() {
 		for _, p := range d.Pictures() {
 			if err := p.Draw(&bytes.Buffer{}); err != nil {
@@ -147,7 +148,41 @@ func oddities(t *testing.T) map[string]*Data {
 		if err != nil {
 			t.Fatal(err)
 		}
-		out[name] = &Data{s.Panel, s.Predictions, ev, "ensemble", "seasonal_naive", "sales", []Importance{{"xgboost", nil}, {"lightgbm", []Feature{{"a", 0}}}}}
+		out[name] = &Data{sampled(s.Predictions), ev, "ensemble", "seasonal_naive", "sales", []Importance{{"xgboost", nil}, {"lightgbm", []Feature{{"a", 0}}}}}
 	}
 	return out
+}
+
+func sampled(pr *backtest.Predictions) *Sample {
+	s := NewSample(pr, "ensemble", "seasonal_naive")
+	if err := s.Add(pr); err != nil {
+		panic(err) // it is of the models and levels that the sample is for
+	}
+	return s
+}
+
+// A sample of many series has the sums of them all, and the rows of those alone that it drew.
+func TestSampleIsBounded(t *testing.T) {
+	t.Parallel()
+	shop := reporttest.New(maxSampled/10, 11, 40, 1, 3)
+	s := sampled(shop.Predictions)
+	if n := s.Size(); n != maxSampled {
+		t.Fatalf("%d series are kept", n)
+	}
+	if want := maxSampled * 3 * 2; s.Rows.Rows() != want { // three steps of two models
+		t.Errorf("%d rows are kept, want %d", s.Rows.Rows(), want)
+	}
+	pr, actual := shop.Predictions, 0.0
+	for i := range pr.Rows() {
+		if pr.Model[i] == 0 && !math.IsNaN(pr.Actual[i]) {
+			actual += pr.Actual[i]
+		}
+	}
+	got := 0.0
+	for _, v := range s.sums[0] {
+		got += v.actual
+	}
+	if math.Abs(got-actual) > 1e-6*actual {
+		t.Errorf("the sums have %v sold, want %v", got, actual)
+	}
 }

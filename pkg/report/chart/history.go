@@ -24,10 +24,10 @@ func (d *Data) drawTotal(w io.Writer) error {
 	p.X.Tick.Marker = dates{10}
 	var ends endLabels
 	ends.size = 10
-	sold := d.sums(d.model(d.Primary), func(q point) float64 { return q.actual })
+	sold := d.sums(d.model(d.Primary), func(v sum) float64 { return v.actual })
 	for _, name := range []string{d.Baseline, d.Primary} {
 		if m := d.model(name); m >= 0 {
-			xy := d.sums(m, func(q point) float64 { return q.forecast })
+			xy := d.sums(m, func(v sum) float64 { return v.forecast })
 			curves(p, xy, draw.LineStyle{Color: d.hue(name), Width: 1.75})
 			ends.add(xy, name, name == d.Primary, d.hue(name))
 		}
@@ -56,17 +56,12 @@ func (d *Data) markOrigins(p *plot.Plot) {
 	}
 }
 
-// sums adds a value of every scored row of model m by date.
-func (d *Data) sums(m int, of func(point) float64) plotter.XYs {
-	at := map[float64]float64{}
-	for _, q := range d.scored(m) {
-		at[float64(d.Predictions.Date[q.row])] += of(q)
+// sums lists a value of the sums of model m by date.
+func (d *Data) sums(m int, of func(sum) float64) plotter.XYs {
+	var xy plotter.XYs
+	for _, day := range d.Sample.days(m) {
+		xy = append(xy, plotter.XY{X: float64(day), Y: of(d.Sample.sums[m][day])})
 	}
-	xy := make(plotter.XYs, 0, len(at))
-	for x, y := range at {
-		xy = append(xy, plotter.XY{X: x, Y: y})
-	}
-	slices.SortFunc(xy, func(a, b plotter.XY) int { return cmp.Compare(a.X, b.X) })
 	return xy
 }
 
@@ -90,11 +85,11 @@ func (d *Data) drawSeries(w io.Writer) error {
 	return pg.encode(w)
 }
 
-// chosen returns up to n scored series of model m, spread evenly from the lowest error to the highest.
+// chosen returns up to n scored series of the sample of model m, spread evenly from the lowest error to the highest.
 func (d *Data) chosen(m, n int) []int {
 	var all []int
 	for s, v := range d.Evaluation.BySeries[m] {
-		if v.WAPE.Defined() {
+		if v.WAPE.Defined() && d.Sample.keep[s] {
 			all = append(all, s)
 		}
 	}
@@ -113,7 +108,7 @@ func (d *Data) chosen(m, n int) []int {
 func (d *Data) drawOne(c draw.Canvas, m, s int) {
 	p := axes("")
 	p.X.Tick.Marker, p.Y.Tick.Marker = dates{6}, ticks{4, amounts}
-	pr := d.Predictions
+	pr := d.Sample.Rows
 	sold, forecast := plotter.XYs{}, plotter.XYs{}
 	lo, hi := band80and95(pr.Levels)
 	var b80, b95 band

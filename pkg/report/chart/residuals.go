@@ -2,6 +2,7 @@ package chart
 
 import (
 	"cmp"
+	"fmt"
 	"io"
 	"math"
 	"slices"
@@ -18,8 +19,11 @@ const drawn = 3000
 // drawResiduals shows forecast - actual from four sides. Errors are divided by the mean sale of their series: a series that sells a
 // hundred times as much as another would otherwise be all that is seen.
 func (d *Data) drawResiduals(w io.Writer) error {
-	pg := newPage(820, 640, "What is left over: the errors of "+label(d.Primary),
-		"Forecast minus sold, in units of the mean sale of the series; above zero too much was forecast. Good errors scatter around zero without a pattern.")
+	reading := "Forecast minus sold, in units of the mean sale of the series; above zero too much was forecast. Good errors scatter around zero without a pattern."
+	if n := d.Sample.Size(); n < d.Evaluation.Series {
+		reading += fmt.Sprintf(" Of %s of the %s series, drawn by lot.", thousands(n), thousands(d.Evaluation.Series))
+	}
+	pg := newPage(820, 640, "What is left over: the errors of "+label(d.Primary), reading)
 	m := d.model(d.Primary)
 	r := d.relative(m)
 	cells := grid(pg.body, 2, 2, 30, 20)
@@ -40,14 +44,14 @@ func (d *Data) relative(m int) []residual {
 	means := map[int32]mean{}
 	pts := d.scored(m)
 	for _, q := range pts {
-		s := d.Predictions.Series[q.row]
+		s := d.Sample.Rows.Series[q.row]
 		means[s] = mean{means[s].sum + q.actual, means[s].n + 1}
 	}
 	var out []residual
 	for _, q := range pts {
-		if v := means[d.Predictions.Series[q.row]]; v.sum > 0 {
+		if v := means[d.Sample.Rows.Series[q.row]]; v.sum > 0 {
 			unit := v.sum / v.n
-			out = append(out, residual{float64(d.Predictions.Date[q.row]), q.forecast / unit, (q.forecast - q.actual) / unit})
+			out = append(out, residual{float64(d.Sample.Rows.Date[q.row]), q.forecast / unit, (q.forecast - q.actual) / unit})
 		}
 	}
 	return out

@@ -143,8 +143,11 @@ func darker(c color.NRGBA) color.NRGBA {
 
 func (d *Data) drawSeriesError(w io.Writer) error {
 	m, base := d.model(d.Primary), d.model(d.Baseline)
-	xy, wins := d.seriesDots(m, base)
+	xy, wins, scored := d.seriesDots(m, base)
 	reading := fmt.Sprintf("One dot per series; below the line %s errs less than %s. Larger dots sell more.", label(d.Primary), label(d.Baseline))
+	if len(xy) < scored {
+		reading += fmt.Sprintf(" Shown are %s of them, drawn by lot.", thousands(len(xy)))
+	}
 	lo, hi, biggest := 2.0, 0.0, 0.0
 	for _, s := range xy {
 		lo, hi, biggest = min(lo, s.x, s.y), max(hi, s.x, s.y), max(biggest, s.sold)
@@ -156,7 +159,7 @@ func (d *Data) drawSeriesError(w io.Writer) error {
 	if lo *= 0.85; lo > hi/2 || lo < hi/5 {
 		lo = 0
 	}
-	pg := newPage(560, 560, fmt.Sprintf("Better than %s in %d of %d series", label(d.Baseline), wins, len(xy)), reading)
+	pg := newPage(560, 560, fmt.Sprintf("Better than %s in %d of %d series", label(d.Baseline), wins, scored), reading)
 	p := axes("WAPE of " + label(d.Baseline))
 	p.X.Min, p.Y.Min, p.X.Max, p.Y.Max = lo, lo, hi, hi
 	p.X.Tick.Marker = ticks{5, shares}
@@ -185,25 +188,28 @@ type seriesDot struct {
 	name       string
 }
 
-// seriesDots pairs the error of two models in every series that both were scored on.
-func (d *Data) seriesDots(m, base int) (out []seriesDot, wins int) {
+// seriesDots pairs the error of two models in the sampled series that both were scored on, and counts all such series, and those in which
+// the first errs less.
+func (d *Data) seriesDots(m, base int) (out []seriesDot, wins, scored int) {
 	for s, v := range d.Evaluation.BySeries[m] {
 		b := d.Evaluation.BySeries[base][s]
 		if !v.WAPE.Defined() || !b.WAPE.Defined() {
 			continue
 		}
-		out = append(out, seriesDot{float64(b.WAPE), float64(v.WAPE), float64(v.MAE/v.WAPE) * float64(v.Rows), d.name(s)})
-		if v.WAPE < b.WAPE {
+		if scored++; v.WAPE < b.WAPE {
 			wins++
 		}
+		if d.Sample.keep[s] {
+			out = append(out, seriesDot{float64(b.WAPE), float64(v.WAPE), float64(v.MAE/v.WAPE) * float64(v.Rows), d.name(s)})
+		}
 	}
-	return out, wins
+	return out, wins, scored
 }
 
 // name is what people call series s.
 func (d *Data) name(s int) string {
 	var parts []string
-	for _, k := range d.Predictions.Keys {
+	for _, k := range d.Sample.Rows.Keys {
 		parts = append(parts, k.Levels[k.Codes[s]])
 	}
 	return strings.Join(parts, " · ")
