@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"net"
 	"net/http"
 	"os"
@@ -68,6 +69,40 @@ func TestServeFollowsTheAlias(t *testing.T) {
 	s.compare(t, "version 2 still", over(t, url), 6)
 	champion("1")
 	await(t, url, `"version":"1"`)
+}
+
+// keeper is a registry that keeps the files of its versions in a folder.
+type keeper struct {
+	track.Registry
+	folder string
+}
+
+func (k keeper) ReadFile(_ context.Context, _ track.Version, name string, limit int64) ([]byte, error) {
+	b, err := os.ReadFile(filepath.Join(k.folder, name))
+	if err == nil && int64(len(b)) > limit {
+		err = errors.New("it is too large")
+	}
+	return b, err
+}
+
+// A version whose workspace is gone is served from the files that the registry keeps.
+func TestServeFromRegistry(t *testing.T) {
+	t.Parallel()
+	s := open(t)
+	kept, err := spool.Open(filepath.Join(t.TempDir(), "registry"), 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	registry := keeper{spool.NewRegistry(kept, time.Now), filepath.Join(s.folder, "run", "ensemble")}
+	gone := filepath.Join(t.TempDir(), "gone")
+	if _, err := registry.Create(t.Context(), track.NewVersion{Model: "sales", Key: "1", Source: gone, Tags: map[string]string{"salescast.bundle": gone}}); err != nil {
+		t.Fatal(err)
+	}
+	srv := s.start(t, func(o *serve.Options) { o.Models, o.Registry = []string{"models:/sales/1"}, registry })
+	s.compare(t, "a version without its workspace", over(t, listen(t, srv)), 6)
+	if err := kept.Close(t.Context()); err != nil {
+		t.Error(err)
+	}
 }
 
 // listen serves on a free port until the test ends.

@@ -86,11 +86,11 @@ type found struct {
 func (o *Options) find(ctx context.Context, a address) (*found, error) {
 	out := &found{}
 	at := a.folder
+	var v track.Version
 	if a.model != "" {
 		if o.Registry == nil {
 			return nil, errors.New("there is no model registry; give the folder of a workspace")
 		}
-		var v track.Version
 		var err error
 		if a.alias != "" {
 			v, err = o.Registry.ByAlias(ctx, a.model, a.alias)
@@ -106,20 +106,32 @@ func (o *Options) find(ctx context.Context, a address) (*found, error) {
 		}
 		out.state = v.Version + " " + v.Source + " "
 	}
-	store, err := o.OpenStore(at)
-	if err != nil {
-		return nil, err
+	f, etag, err := o.openAt(ctx, at)
+	if kept, ok := o.Registry.(track.Files); ok && err != nil && a.model != "" && ctx.Err() == nil {
+		o.Log.Debug().Err(err).Str("model", a.model).Msg("the model is read from the registry")
+		f, err = &folder{kept: func(ctx context.Context, name string, limit int64) ([]byte, error) { return kept.ReadFile(ctx, v, name, limit) }}, nil
+		f.manifest.Finished = v.Created
 	}
-	f, etag, err := openFolder(ctx, store)
 	if err != nil {
 		return nil, fmt.Errorf("open the bundle at %s: %w", at, err)
 	}
 	out.folder = f
-	out.state += etag
+	if v.Tags[bundleTag] == "" { // what a tag names never changes
+		out.state += etag
+	}
 	if out.version == "" {
 		out.version = f.manifest.Attempt
 	}
 	return out, nil
+}
+
+// openAt opens the folder of a bundle at an address.
+func (o *Options) openAt(ctx context.Context, at string) (*folder, string, error) {
+	store, err := o.OpenStore(at)
+	if err != nil {
+		return nil, "", err
+	}
+	return openFolder(ctx, store)
 }
 
 // folder is a bundle's folder in a store, with the manifest of the step that wrote it. It is a [bundle.Reader].
@@ -129,6 +141,8 @@ type folder struct {
 	manifest artifact.Manifest
 	// bare folders have no manifest: the bundle itself says the digests of its files.
 	bare bool
+	// kept reads what a registry keeps of a version, where the folder itself is out of reach.
+	kept func(ctx context.Context, name string, limit int64) ([]byte, error)
 }
 
 // openFolder reads the manifest of a workspace's ensemble, or of the folder itself; one attempt's folder has none.
@@ -162,6 +176,9 @@ func openFolder(ctx context.Context, store artifact.Store) (*folder, string, err
 
 // ReadFile reads a file of the bundle and compares it with the manifest.
 func (f *folder) ReadFile(ctx context.Context, name string, limit int64) ([]byte, error) {
+	if f.kept != nil {
+		return f.kept(ctx, name, limit)
+	}
 	if f.bare {
 		return f.read(ctx, name, limit)
 	}
