@@ -92,8 +92,10 @@ type Registration struct {
 	// Against is "champion version N" or the name of the baseline.
 	Against string `json:"against"`
 	// PreviousChampion is the version that a promotion replaced, "" for none.
-	PreviousChampion string  `json:"previous_champion"`
-	Verdict          Verdict `json:"verdict"`
+	PreviousChampion string `json:"previous_champion"`
+	// Champion is the version that was champion when all was done, "" for none.
+	Champion string  `json:"champion"`
+	Verdict  Verdict `json:"verdict"`
 }
 
 // Stager is a registry that also has MLflow's deprecated stages.
@@ -118,7 +120,8 @@ func Register(ctx context.Context, env Env, o RegisterOptions) (*Result, error) 
 	}
 	spec := stepSpec{
 		Name: "register", Options: o, Inputs: append([]string{"validate", "ensemble"}, trainSteps(o.Models)...), Seed: o.Seed, Force: o.Force,
-		Salt: map[string]string{"registration": RegistrationSchema},
+		Salt:    map[string]string{"registration": RegistrationSchema},
+		InPlace: func(ctx context.Context, done *Opened) (bool, error) { return inPlace(ctx, env, done) },
 	}
 	res, err := runStep(ctx, env, spec, func(ctx context.Context, s *Step) error {
 		r := registrar{env: env, step: s, options: o}
@@ -142,6 +145,44 @@ func Register(ctx context.Context, env Env, o RegisterOptions) (*Result, error) 
 		}
 	}
 	return res, err
+}
+
+// inPlace says whether the registry is where a finished step left it, or further on: it has the versions, and as champions those of then or
+// later ones. After a rollback it is not, and the candidate is judged anew.
+func inPlace(ctx context.Context, env Env, done *Opened) (bool, error) {
+	doc, err := readRegistrations(ctx, done)
+	if err != nil {
+		return false, err
+	}
+	for _, d := range doc.Models {
+		v, err := env.Registry.Version(ctx, d.Model, d.Version)
+		if errors.Is(err, fs.ErrNotExist) || err == nil && v.Tags[tagBundle] != d.Bundle {
+			env.Log.Info().Str("model", d.Model).Str("version", d.Version).Msg("the registry has another version, or none: registering again")
+			return false, nil
+		}
+		if err != nil {
+			return false, err
+		}
+		if d.Champion == "" {
+			continue
+		}
+		champion, err := env.Registry.ByAlias(ctx, d.Model, championAlias)
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return false, err
+		}
+		if err != nil || earlier(champion.Version, d.Champion) {
+			env.Log.Info().Str("model", d.Model).Str("champion", champion.Version).Str("then", d.Champion).Msg("an earlier version is champion now: the candidate is judged again")
+			return false, nil
+		}
+	}
+	return true, nil
+}
+
+// earlier compares the numbers of versions; what is no number is not earlier.
+func earlier(a, b string) bool {
+	m, aerr := strconv.Atoi(a)
+	n, berr := strconv.Atoi(b)
+	return aerr == nil && berr == nil && m < n
 }
 
 func readRegistrations(ctx context.Context, in *Opened) (*Registrations, error) {
@@ -227,7 +268,7 @@ func (r *registrar) register(ctx context.Context, in *Opened, candidate metric.C
 	case first:
 		d.Against = baselineModel
 	case champion.Version == v.Version:
-		d.Against, d.Outcome, d.PreviousChampion = "itself", Kept, v.Tags[tagPrevious]
+		d.Against, d.Outcome, d.PreviousChampion, d.Champion = "itself", Kept, v.Tags[tagPrevious], v.Version
 		d.Verdict = undecided(r.options.Metric)
 		d.Verdict.Reason = "it is the champion already"
 		return d, nil
@@ -243,9 +284,9 @@ func (r *registrar) register(ctx context.Context, in *Opened, candidate metric.C
 	if d.Verdict, err = (gate{r.options.Metric, r.options.Margin, r.options.Seed}).judge(r.panel, candidate, reference); err != nil {
 		return d, err
 	}
-	d.Outcome = RefusedCandidate
+	d.Outcome, d.Champion = RefusedCandidate, champion.Version
 	if d.Verdict.Better {
-		d.Outcome, d.PreviousChampion = Promoted, champion.Version
+		d.Outcome, d.PreviousChampion, d.Champion = Promoted, champion.Version, v.Version
 	}
 	if err := reg.SetTags(ctx, name, v.Version, audit(d, at, by)); err != nil {
 		return d, err
@@ -266,7 +307,7 @@ func setAlias(ctx context.Context, reg track.Registry, model, alias, version str
 		return err
 	}
 	if now.Version != version {
-		return fmt.Errorf("alias %s of %s is at version %s and not at %s: somebody else moved it at the same time; run the step again with --force: %w", alias, model, now.Version, version, artifact.ErrChanged)
+		return fmt.Errorf("alias %s of %s is at version %s and not at %s: somebody else moved it at the same time; run the step again: %w", alias, model, now.Version, version, artifact.ErrChanged)
 	}
 	return nil
 }

@@ -58,6 +58,8 @@ type stepSpec struct {
 	Force bool
 	// Salt are versions of engines and formats that change the result.
 	Salt map[string]string
+	// InPlace says whether what the finished step did outside of the workspace still stands; nil is a step that did nothing there.
+	InPlace func(ctx context.Context, done *Opened) (bool, error)
 }
 
 // Step is a step at work. Its methods may be called from several goroutines.
@@ -159,6 +161,11 @@ func newStep(ctx context.Context, env Env, spec stepSpec) (*Step, *Opened, error
 	if !ok {
 		env.Log.Warn().Str("step", spec.Name).Msg("files of the finished step are missing; redoing it")
 		return s, nil, nil
+	}
+	if spec.InPlace != nil {
+		if ok, err = spec.InPlace(ctx, old); err != nil || !ok {
+			return s, nil, err
+		}
 	}
 	return s, old, nil
 }
