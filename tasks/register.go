@@ -40,7 +40,16 @@ const (
 	tagHorizon  = "salescast.horizon"
 	tagDecision = "salescast.decision"
 	tagPrevious = "salescast.previous_champion"
+
+	tagRolledTo, tagRolledFrom = "salescast.rolled_back_to", "salescast.rolled_back_from"
 )
+
+// GuardedAliases are those that a version gets by winning alone, and NumberedTags the tags that hold a version's number: what must be
+// known to bring versions from one registry to another.
+func GuardedAliases() []string { return []string{championAlias} }
+
+// NumberedTags are the tags whose values are version numbers.
+func NumberedTags() []string { return []string{tagPrevious, tagRolledTo, tagRolledFrom} }
 
 // registeredName marks an attempt that a registry points to, which is no orphan.
 const registeredName = "registered.json"
@@ -486,7 +495,7 @@ func Rollback(ctx context.Context, reg track.Registry, model, to, by string, at 
 		return from, "", err
 	}
 	when := map[string]string{"salescast.rolled_back_at": at.UTC().Format(time.RFC3339), "salescast.rolled_back_by": by}
-	for version, way := range map[string]string{from: "salescast.rolled_back_to", to: "salescast.rolled_back_from"} {
+	for version, way := range map[string]string{from: tagRolledTo, to: tagRolledFrom} {
 		if version == "" {
 			continue
 		}

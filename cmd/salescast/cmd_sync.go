@@ -21,16 +21,22 @@ func (a *app) syncCommand() *cobra.Command {
 		Use:   "sync",
 		Short: "Send recorded runs to MLflow",
 		Long: `Send the runs that were recorded while there was no MLflow server, or while it was away, to the
-server of MLFLOW_TRACKING_URI: those of the workspace of -w, or all that wait in the state folder.
+server of MLFLOW_TRACKING_URI: those of the workspace of -w, or all that wait in the state folder. Then
+the versions, aliases and tags of models that were registered meanwhile, there and in register.folder. A
+champion that others made there stays: "salescast register" compares with it.
 
 Running it twice, or again after it was interrupted anywhere, gives the same as running it once:
-every run is there once, with the times at which things happened.
+every run and version is there once, with the times at which things happened.
 
 Reads spools. Writes to MLflow, and removes what has arrived and ended unless --keep.`,
 		Example: "  MLFLOW_TRACKING_URI=http://127.0.0.1:5000 salescast sync -w runs/bakery\n  salescast sync",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			res, err := a.sync(cmd.Context(), keep)
+			c, err := a.loadConfig(cmd)
+			if err != nil {
+				return err
+			}
+			res, err := a.sync(cmd.Context(), c, keep)
 			if err != nil {
 				return err
 			}
@@ -41,7 +47,7 @@ Reads spools. Writes to MLflow, and removes what has arrived and ended unless --
 	return cmd
 }
 
-func (a *app) sync(ctx context.Context, keep bool) (*tasks.Result, error) {
+func (a *app) sync(ctx context.Context, c *config, keep bool) (*tasks.Result, error) {
 	uri := a.getenv("MLFLOW_TRACKING_URI")
 	if uri == "" {
 		return nil, &tasks.Error{Kind: tasks.KindConfig, Op: "sync", Err: errNoServer, Hint: "set it to the address of the server, such as http://127.0.0.1:5000"}
@@ -76,7 +82,28 @@ func (a *app) sync(ctx context.Context, keep bool) (*tasks.Result, error) {
 	if store != nil {
 		errs = append(errs, a.syncObjects(ctx, store, server, uri, keep, res))
 	}
+	if c.Register.Folder != "" { // versions last: their runs are there by now
+		folders = append(folders, c.registryFolder())
+	}
+	for _, folder := range folders {
+		errs = append(errs, a.syncRegistry(ctx, folder, server, uri, res))
+	}
 	return res, errors.Join(errs...)
+}
+
+// syncRegistry sends the versions of models that were registered in a folder.
+func (a *app) syncRegistry(ctx context.Context, folder string, server *mlflow.Tracker, uri string, res *tasks.Result) error {
+	s, err := spool.Open(folder, 0)
+	if err != nil {
+		return fmt.Errorf("open model registry: %w", err)
+	}
+	done, err := spool.ReplayRegistry(ctx, s, mlflow.NewRegistry(server), spool.RegistryReplay{Target: uri, Guarded: tasks.GuardedAliases(), Numbered: tasks.NumberedTags()})
+	res.Rows["versions"] += int64(done.Versions)
+	for _, w := range done.Left {
+		a.log.Warn().Msg(w)
+	}
+	res.Warnings = append(res.Warnings, done.Left...)
+	return err
 }
 
 // syncObjects sends the spools that steps on other machines left in the workspace, and removes them.

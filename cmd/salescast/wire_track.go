@@ -118,16 +118,20 @@ func (a *app) openTracker(at artifact.Location, c *config) (track.Tracker, track
 	return track.Strict(spool.NewForward(s, server, uri, func(err error) { a.log.Warn().Err(err).Msg("MLflow") })), registry, nil
 }
 
+// registryFolder is where workspaces share a registry.
+func (c *config) registryFolder() string {
+	if filepath.IsAbs(c.Register.Folder) {
+		return c.Register.Folder
+	}
+	return filepath.Join(c.folder, c.Register.Folder)
+}
+
 // localRegistry is in the spool of the workspace, or in a folder that workspaces share.
 func (a *app) localRegistry(workspace *spool.Spool, c *config) (track.Registry, error) {
 	if c.Register.Folder == "" {
 		return spool.NewRegistry(workspace, a.now), nil
 	}
-	folder := c.Register.Folder
-	if !filepath.IsAbs(folder) {
-		folder = filepath.Join(c.folder, folder)
-	}
-	s, err := spool.Open(folder, 0)
+	s, err := spool.Open(c.registryFolder(), 0)
 	if err != nil {
 		return nil, fmt.Errorf("open model registry: %w", err)
 	}

@@ -109,7 +109,9 @@ func (o *Options) find(ctx context.Context, a address) (*found, error) {
 	f, etag, err := o.openAt(ctx, at)
 	if kept, ok := o.Registry.(track.Files); ok && err != nil && a.model != "" && ctx.Err() == nil {
 		o.Log.Debug().Err(err).Str("model", a.model).Msg("the model is read from the registry")
-		f, err = &folder{kept: func(ctx context.Context, name string, limit int64) ([]byte, error) { return kept.ReadFile(ctx, v, name, limit) }}, nil
+		f, err = &folder{kept: func(ctx context.Context, name string, limit int64) ([]byte, error) {
+			return kept.ReadFile(ctx, v, name, limit)
+		}}, nil
 		f.manifest.Finished = v.Created
 	}
 	if err != nil {

@@ -323,10 +323,40 @@ func goldenRequests(t *testing.T, server *servers.Server) {
 	}
 }
 
-// A spool is replayed to the server, cut off at every so many calls and repeated: everything is there once, with its times.
+// A spool and its registry are replayed to the server, cut off at every so many calls and repeated: everything is there once, with its times.
 func spoolReplay(t *testing.T, server *servers.Server) {
 	s, err := spool.Open(t.TempDir(), 0)
 	must(t, err, work(t.Context(), s, "spooled", "spooled"), s.Close(t.Context()))
+	local := spool.NewRegistry(s, time.Now)
+	for _, key := range []string{"first", "second"} {
+		v, err := local.Create(t.Context(), track.NewVersion{Model: "spooled", Key: key, Source: "runs:/spooled/model", RunID: "spooled", Experiment: "spooled"})
+		must(t, err, local.SetTags(t.Context(), "spooled", v.Version, map[string]string{"salescast.decision": "promoted", "salescast.previous_champion": "1"}),
+			local.SetAlias(t.Context(), "spooled", "champion", v.Version))
+	}
+	must(t, local.Close())
+	replay := func(c mlflow.Config, target string) (spool.Replayed, spool.ReplayedVersions, error) {
+		to := tracker(t, c)
+		runs, err := spool.Replay(t.Context(), s, to, target)
+		if err != nil {
+			return runs, spool.ReplayedVersions{}, err
+		}
+		versions, err := spool.ReplayRegistry(t.Context(), s, mlflow.NewRegistry(to), spool.RegistryReplay{
+			Target: target, Guarded: []string{"champion"}, Numbered: []string{"salescast.previous_champion"},
+		})
+		return runs, versions, err
+	}
+	there := func() {
+		t.Helper()
+		expect(t, server, "spooled", "spooled")
+		registry := mlflow.NewRegistry(tracker(t, config(server)))
+		all, err := registry.Versions(t.Context(), "spooled")
+		must(t, err)
+		champion, err := registry.ByAlias(t.Context(), "spooled", "champion")
+		must(t, err)
+		if len(all) != 2 || champion.Version != all[0].Version || champion.Tags["salescast.previous_champion"] != all[1].Version {
+			t.Errorf("versions %+v, champion %+v, want two and the newer", all, champion)
+		}
+	}
 	rounds := 0
 	for limit := 3; ; limit += 2 {
 		left := limit
@@ -338,7 +368,7 @@ func spoolReplay(t *testing.T, server *servers.Server) {
 			return resp, err
 		})
 		c.Patience, c.Confirm = time.Millisecond, time.Millisecond
-		_, err := spool.Replay(t.Context(), s, tracker(t, c), server.URL)
+		_, _, err := replay(c, server.URL)
 		if err == nil {
 			break
 		}
@@ -350,13 +380,13 @@ func spoolReplay(t *testing.T, server *servers.Server) {
 	if rounds < 5 {
 		t.Errorf("the replay was cut off %d times only", rounds)
 	}
-	expect(t, server, "spooled", "spooled")
-	again, err := spool.Replay(t.Context(), s, tracker(t, config(server)), server.URL)
+	there()
+	again, versions, err := replay(config(server), server.URL)
 	must(t, err)
-	if len(again.Runs) != 0 {
-		t.Errorf("a second replay sent %v", again.Runs)
+	if len(again.Runs) != 0 || versions.Versions != 0 {
+		t.Errorf("a second replay sent %v and %v", again.Runs, versions)
 	}
-	_, err = spool.Replay(t.Context(), s, tracker(t, config(server)), "the same server by another name")
+	_, _, err = replay(config(server), "the same server by another name")
 	must(t, err)
-	expect(t, server, "spooled", "spooled")
+	there()
 }

@@ -7,6 +7,7 @@
 //	<folder>/runs/<key>/files/<sha256>   contents of artifacts
 //	<folder>/runs/<key>/synced.json      up to where the log was replayed, and as which run
 //	<folder>/registry.jsonl              versions and aliases of models
+//	<folder>/registry.synced.json        up to where that was replayed
 //	<folder>/locks/                      empty files that processes lock
 //	<folder>/incoming/                   artifacts that are being written
 //

@@ -28,6 +28,7 @@ type versionBody struct {
 	Key         string            `json:"key"`
 	Source      string            `json:"source"`
 	RunID       string            `json:"run_id,omitempty"`
+	Experiment  string            `json:"experiment,omitempty"`
 	Description string            `json:"description,omitempty"`
 	Tags        map[string]string `json:"tags,omitempty"`
 	Created     int64             `json:"created"`
@@ -173,7 +174,7 @@ func (r *Registry) Create(ctx context.Context, n track.NewVersion) (track.Versio
 			m = &model{}
 		}
 		b := versionBody{
-			Model: n.Model, Version: strconv.Itoa(len(m.versions) + 1), Key: n.Key, Source: n.Source, RunID: n.RunID,
+			Model: n.Model, Version: strconv.Itoa(len(m.versions) + 1), Key: n.Key, Source: n.Source, RunID: n.RunID, Experiment: n.Experiment,
 			Description: n.Description, Tags: n.Tags, Created: r.now().UnixMilli(),
 		}
 		out = m.view(b)
