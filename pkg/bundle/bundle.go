@@ -413,6 +413,7 @@ func Open(ctx context.Context, r Reader, loaders Loaders) (b *Bundle, err error)
 		return nil, errors.New("open bundle: it has no members")
 	}
 	out.Model = ensemble.New(members, c.Calibration, c.Series, m.NonNegative)
+	out.SetHorizon(m.Horizon)
 	return out, nil
 }
 

@@ -351,6 +351,10 @@ func (c *Calibration) Apply(series int, point, size, dst []float64) {
 		}
 		mean /= max(n, 1)
 	}
+	c.apply(mean, scale, c.Quantiles, point, size, dst)
+}
+
+func (c *Calibration) apply(mean, scale float64, quantiles, point, size, dst []float64) {
 	for i, f := range point {
 		q := dst[i*len(c.Levels) : (i+1)*len(c.Levels)]
 		sigma := scale * c.spread(mean, f) * c.Buckets[c.bucket(i+1)].Factor
@@ -358,7 +362,7 @@ func (c *Calibration) Apply(series int, point, size, dst []float64) {
 			sigma *= size[i]
 		}
 		for k := range q {
-			q[k] = f + sigma*c.Quantiles[k]
+			q[k] = f + sigma*quantiles[k]
 			if c.Levels[k] == 0.5 {
 				q[k] = f
 			}

@@ -150,8 +150,34 @@ func (v *view) forecast(ctx context.Context, r forecast.Request, why *drivers) (
 			return nil, err
 		}
 	}
+	rest := &besides{v: v, r: r}
+	points, err := v.points(ctx, r, rest, why)
+	if err != nil {
+		return nil, err
+	}
+	closed := v.closed
+	if r.Origin < v.end { // nothing of what happened later
+		whole, err := rest.panel()
+		if err != nil {
+			return nil, err
+		}
+		closed = ensemble.ClosedFlags(whole, r.Origin)
+	}
+	out, err := v.model.Finish(ctx, r, points, closed, func(ctx context.Context, r forecast.Request, series []int) ([][]float64, error) {
+		if len(series) < r.Panel.Series() {
+			r.Panel = pick(r.Panel, series)
+		}
+		return v.points(ctx, r, &besides{v: v, r: r}, nil)
+	})
+	if err == nil && why != nil {
+		why.rest(out.Point)
+	}
+	return out, err
+}
+
+// points are what each member says; why, unless nil, takes the parts.
+func (v *view) points(ctx context.Context, r forecast.Request, rest *besides, why *drivers) ([][]float64, error) {
 	points := make([][]float64, len(v.model.Members()))
-	besides := &besides{v: v, r: r}
 	for i, m := range v.model.Members() {
 		if m.Weight.Weight == 0 {
 			continue
@@ -164,7 +190,7 @@ func (v *view) forecast(ctx context.Context, r forecast.Request, why *drivers) (
 		if v.member >= 0 {
 			k = v.member
 		}
-		f, err := v.ask(ctx, k, m.Model.(*member.Model), r, besides, explain)
+		f, err := v.ask(ctx, k, m.Model.(*member.Model), r, rest, explain)
 		if err != nil {
 			return nil, fmt.Errorf("member %s: %w", m.Member, err)
 		}
@@ -173,19 +199,7 @@ func (v *view) forecast(ctx context.Context, r forecast.Request, why *drivers) (
 			why.add(m.Weight.Weight, f, explain)
 		}
 	}
-	closed := v.closed
-	if r.Origin < v.end { // nothing of what happened later
-		whole, err := besides.panel()
-		if err != nil {
-			return nil, err
-		}
-		closed = ensemble.ClosedFlags(whole, r.Origin)
-	}
-	out, err := v.model.Finish(ctx, r, points, closed)
-	if err == nil && why != nil {
-		why.rest(out.Point)
-	}
-	return out, err
+	return points, nil
 }
 
 // ask returns the points of one member. What it learns from a series' kin comes from the whole history.

@@ -26,6 +26,7 @@ type Model struct {
 	calibration *conformal.Calibration
 	index       map[string]int
 	nonNegative bool
+	horizon     int
 }
 
 // New combines members, of which it closes all, as it does the calibration. calibration may be nil: then the width of quantiles is that of exponential smoothing.
@@ -43,6 +44,21 @@ func join(id []string) string { return strings.Join(id, "\x1f") }
 
 // Forecast implements [forecast.Model]. Requested levels must be among those that were calibrated.
 func (m *Model) Forecast(ctx context.Context, r forecast.Request) (*forecast.Prediction, error) {
+	points, err := m.points(ctx, r)
+	if err != nil {
+		return nil, err
+	}
+	return m.Finish(ctx, r, points, ClosedFlags(r.Panel, r.Origin), func(ctx context.Context, r forecast.Request, series []int) ([][]float64, error) {
+		points, err := m.points(ctx, r)
+		for k := range points {
+			points[k] = rowsOf(points[k], series, r.Horizon)
+		}
+		return points, err
+	})
+}
+
+// points are the forecasts of every member with weight.
+func (m *Model) points(ctx context.Context, r forecast.Request) ([][]float64, error) {
 	points := make([][]float64, len(m.members))
 	for k, member := range m.members {
 		if member.Weight.Weight == 0 {
@@ -54,19 +70,38 @@ func (m *Model) Forecast(ctx context.Context, r forecast.Request) (*forecast.Pre
 		}
 		points[k] = f.Point
 	}
-	return m.Finish(ctx, r, points, ClosedFlags(r.Panel, r.Origin))
+	return points, nil
 }
 
-// Finish makes a forecast of the points of members that were asked one by one: weights, quantiles, and zeros where a flag closes. Points
-// of a member without weight may be nil.
-func (m *Model) Finish(ctx context.Context, r forecast.Request, points [][]float64, closed []int) (*forecast.Prediction, error) {
-	weights := make([]Weight, len(m.members))
-	for k, member := range m.members {
-		weights[k] = member.Weight
+// rowsOf are the points of some series; nil of nil.
+func rowsOf(points []float64, series []int, horizon int) []float64 {
+	if points == nil {
+		return nil
 	}
+	out := make([]float64, 0, len(series)*horizon)
+	for _, s := range series {
+		out = append(out, points[s*horizon:(s+1)*horizon]...)
+	}
+	return out
+}
+
+func (m *Model) weights() []Weight {
+	out := make([]Weight, len(m.members))
+	for k, member := range m.members {
+		out[k] = member.Weight
+	}
+	return out
+}
+
+// SetHorizon says for how many steps the members were fitted: new series are tested on as many, whatever a request asks for.
+func (m *Model) SetHorizon(steps int) { m.horizon = steps }
+
+// Finish makes a forecast of the points of members that were asked one by one: weights, quantiles, and zeros where a flag closes. Points
+// of a member without weight may be nil. ask is for the past of series that the calibration does not know.
+func (m *Model) Finish(ctx context.Context, r forecast.Request, points [][]float64, closed []int, ask Ask) (*forecast.Prediction, error) {
 	out := forecast.NewPrediction(r.Origin, r.Panel.Series(), r.Horizon, r.Levels)
-	copy(out.Point, Combine(weights, points))
-	if err := m.quantiles(ctx, r, out); err != nil {
+	copy(out.Point, Combine(m.weights(), points))
+	if err := m.quantiles(ctx, r, out, closed, ask); err != nil {
 		return nil, err
 	}
 	closeFlagged(r.Panel, out, closed)
@@ -87,10 +122,10 @@ func (m *Model) Member(k int, calibration *conformal.Calibration) *Model {
 	}
 	one := m.members[k]
 	one.Weight.Weight = 1
-	return &Model{members: []Member{one}, calibration: calibration, index: m.index, nonNegative: m.nonNegative}
+	return &Model{members: []Member{one}, calibration: calibration, index: m.index, nonNegative: m.nonNegative, horizon: m.horizon}
 }
 
-func (m *Model) quantiles(ctx context.Context, r forecast.Request, out *forecast.Prediction) error {
+func (m *Model) quantiles(ctx context.Context, r forecast.Request, out *forecast.Prediction, closed []int, ask Ask) error {
 	if len(r.Levels) == 0 {
 		return nil
 	}
@@ -107,6 +142,15 @@ func (m *Model) quantiles(ctx context.Context, r forecast.Request, out *forecast
 	known := func(s int) int { return m.lookup(r.Panel, s) }
 	if err := spread(ctx, m.calibration, r.Panel, known, r.Origin, r.Horizon, out.Point, all); err != nil {
 		return err
+	}
+	individual, err := m.individuals(ctx, r, closed, ask)
+	if err != nil {
+		return err
+	}
+	n := len(m.calibration.Levels)
+	for s, own := range individual {
+		a, b := s*r.Horizon, (s+1)*r.Horizon
+		m.calibration.ApplyOwn(own, out.Point[a:b], all[a*n:b*n])
 	}
 	for i := range out.Point {
 		q := out.QuantilesAt(i)
