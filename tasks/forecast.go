@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 
@@ -13,11 +14,12 @@ import (
 	"salescast/pkg/columnar"
 	"salescast/pkg/forecast"
 	"salescast/pkg/forecast/ensemble"
+	"salescast/pkg/panel"
 	"salescast/pkg/regress"
 )
 
 // Forecast opens the ensemble's bundle, or the model that is named, and forecasts the steps after the last sale of validate's panel: forecast.parquet and
-// forecast.csv, with quantiles and without actual sales, and forecast_totals.parquet and forecast_totals.csv, the sums of all series and by key. Where the data has no plan at all, what is usual is assumed, and said; a plan
+// forecast.csv, with quantiles and without actual sales, of all series that have not ended, and forecast_totals.parquet and forecast_totals.csv, the sums of all series and by key. Where the data has no plan at all, what is usual is assumed, and said; a plan
 // that ends before the horizon is KindData.
 func Forecast(ctx context.Context, env Env, o ForecastOptions) (*Result, error) {
 	step := stepSpec{Name: "forecast", Options: o, Inputs: []string{"validate"}, Force: o.Force, Salt: map[string]string{"bundle": bundle.Schema, "totals": "1"}}
@@ -88,10 +90,12 @@ func forecastNext(ctx context.Context, env Env, s *Step, o ForecastOptions, m *M
 	if err != nil {
 		return err
 	}
-	rows := backtest.Collect(p, primaryModel, []*forecast.Prediction{f})
-	if n := p.Series()*o.Horizon - rows.Rows(); n > 0 {
-		s.Warn("%d series have no sales and no kin to be forecast from", n/o.Horizon)
+	totals, err := ensemble.Sum(p, f, b.Totals)
+	if err != nil {
+		return err
 	}
+	s.leaveOut(p, f)
+	rows := backtest.Collect(p, primaryModel, []*forecast.Prediction{f})
 	s.Rows("forecast", int64(rows.Rows()))
 	s.Rows("series", int64(p.Series()))
 	total := 0.0
@@ -105,14 +109,37 @@ func forecastNext(ctx context.Context, env Env, s *Step, o ForecastOptions, m *M
 	if err := s.writePredictionsCSV(ctx, "forecast.csv", rows); err != nil {
 		return err
 	}
-	totals, err := ensemble.Sum(p, f, b.Totals)
-	if err != nil {
-		return err
-	}
 	if err := s.writePredictions(ctx, "forecast_totals.parquet", totals); err != nil {
 		return err
 	}
 	return s.writePredictionsCSV(ctx, "forecast_totals.csv", totals)
+}
+
+// leaveOut takes series that have ended out of a forecast, and the steps before the first of what is new, and says how many have none.
+func (s *Step) leaveOut(p *panel.Panel, f *forecast.Prediction) {
+	ended, unknown := 0, 0
+	for i := range p.Series() {
+		points := f.Point[i*f.Horizon : (i+1)*f.Horizon]
+		switch {
+		case p.Ended(i, f.Origin):
+			ended++
+			for h := range points {
+				points[h] = math.NaN()
+			}
+			continue
+		case math.IsNaN(points[f.Horizon-1]):
+			unknown++
+		}
+		for h := range min(f.Horizon, max(0, int(p.Start[i]-f.Origin)-1)) {
+			points[h] = math.NaN()
+		}
+	}
+	if ended > 0 {
+		s.Warn("%d series have ended and are not forecast; data.ended_after says what ends a series", ended)
+	}
+	if unknown > 0 {
+		s.Warn("%d series have no sales and no kin to be forecast from", unknown)
+	}
 }
 
 func (s *Step) writePredictionsCSV(ctx context.Context, name string, rows *backtest.Predictions) error {

@@ -25,6 +25,7 @@ func GeneratedData() DataOptions {
 		Static:      []string{"category"},
 		Ignore:      []string{"revenue", "cost", "profit"}, // they follow from the target
 		Missing:     "zero",
+		Stockout:    "sold_out",
 		Country:     "US",
 	}
 }
@@ -69,6 +70,7 @@ var (
 		{Name: "promo", Type: columnar.Bool},
 		{Name: "closed", Type: columnar.Bool},
 		{Name: "renovation", Type: columnar.Bool},
+		{Name: "sold_out", Type: columnar.Bool},
 		{Name: "revenue", Type: columnar.Float, Nullable: true},
 		{Name: "cost", Type: columnar.Float, Nullable: true},
 		{Name: "profit", Type: columnar.Float, Nullable: true},
@@ -215,7 +217,7 @@ func (d *dataset) store(sales *table, b *synth.Block) error {
 	x, stock, visitors := b.Sales(), b.Inventory(), b.Traffic()
 	stores, products := columnar.Coded{Levels: d.stores, Codes: x.Store}, columnar.Coded{Levels: d.products, Codes: x.Product}
 	err := sales.Write(x.Date, stores, products, columnar.Coded{Levels: synth.Categories, Codes: x.Category},
-		x.Quantity, x.UnitPrice, x.Discount, x.Promo, x.Closed, x.Renovation, x.Revenue, x.Cost, x.Profit)
+		x.Quantity, x.UnitPrice, x.Discount, x.Promo, x.Closed, x.Renovation, x.SoldOut, x.Revenue, x.Cost, x.Profit)
 	if err != nil {
 		return err
 	}

@@ -73,7 +73,7 @@ func TestGenerateWritesEveryTable(t *testing.T) {
 	}
 	// The columns of the sales are those that GeneratedData has a role for, all of them, and none is missing.
 	d := GeneratedData()
-	roles := slices.Concat(d.Keys, []string{d.Time, d.Target}, d.KnownFuture, d.PastOnly, d.Static, d.Ignore)
+	roles := slices.Concat(d.Keys, []string{d.Time, d.Target}, d.KnownFuture, d.PastOnly, d.Static, d.flags(), d.Ignore)
 	slices.Sort(roles)
 	rows, days := 0, map[calendar.Day]int{}
 	for _, name := range months {

@@ -19,6 +19,12 @@ type DataOptions struct {
 	Ignore      []string `json:"ignore"`
 	// Missing says what an absent row inside a series means: zero, carry or leave.
 	Missing string `json:"missing"`
+	// Stockout is the column that says, with a value other than 0, that the shelf was empty; empty for none. Such sales are less than what
+	// was asked for: they are taken to be unknown.
+	Stockout string `json:"stockout,omitempty"`
+	// EndedAfter is the number of steps without a sale after which a series has ended and is forecast no more; 0 looks at the series' own
+	// past, and below 0 none ever ends.
+	EndedAfter int `json:"ended_after,omitempty"`
 	// Country is the ISO 3166 code whose public holidays become features; empty for none.
 	Country string `json:"country"`
 }

@@ -178,7 +178,12 @@ func (v *validation) tables(ctx context.Context, out *Output) error {
 	for _, c := range d.PastOnly {
 		schema.Covariates = append(schema.Covariates, panel.Attribute{Name: c, Role: panel.PastOnly})
 	}
-	v.builder, err = panel.NewBuilder(schema, panel.BuilderOptions{Frequency: d.Frequency, Missing: panel.Missing(d.Missing), Scratch: scratch, Report: v.event})
+	for _, c := range d.flags() {
+		schema.Covariates = append(schema.Covariates, panel.Attribute{Name: c, Role: panel.Stockout})
+	}
+	v.builder, err = panel.NewBuilder(schema, panel.BuilderOptions{
+		Frequency: d.Frequency, Missing: panel.Missing(d.Missing), NewSeries: true, EndedAfter: d.EndedAfter, Scratch: scratch, Report: v.event,
+	})
 	if err != nil {
 		return &Error{Kind: KindConfig, Op: "validate", Err: err, Hint: "see data in salescast.yaml"}
 	}
@@ -224,7 +229,7 @@ func (v *validation) checkRoles() error {
 	for _, r := range []struct {
 		name    string
 		columns []string
-	}{{"keys", d.Keys}, {"time", []string{d.Time}}, {"target", []string{d.Target}}, {"known_future", d.KnownFuture}, {"past_only", d.PastOnly}, {"static", d.Static}, {"ignore", d.Ignore}} {
+	}{{"keys", d.Keys}, {"time", []string{d.Time}}, {"target", []string{d.Target}}, {"known_future", d.KnownFuture}, {"past_only", d.PastOnly}, {"static", d.Static}, {"stockout", d.flags()}, {"ignore", d.Ignore}} {
 		for _, c := range r.columns {
 			if other, twice := role[c]; twice {
 				return bad("give each column one role", "column %q stands under data.%s and data.%s", c, other, r.name)
@@ -251,7 +256,7 @@ func (v *validation) columns(ctx context.Context) ([]columnar.Column, error) {
 		want = append(want, columnar.Column{Name: c, Kind: panel.TextColumn})
 	}
 	want = append(want, columnar.Column{Name: d.Time, Kind: panel.DateColumn}, columnar.Column{Name: d.Target, Kind: panel.NumberColumn})
-	for _, c := range slices.Concat(d.KnownFuture, d.PastOnly) {
+	for _, c := range slices.Concat(d.KnownFuture, d.PastOnly, d.flags()) {
 		want = append(want, columnar.Column{Name: c, Kind: panel.NumberColumn})
 	}
 	var first []string
@@ -335,6 +340,14 @@ func difference(first, header []string) string {
 	return strings.Join(parts, ", ")
 }
 
+// flags are the column of stockouts, if there is one.
+func (d DataOptions) flags() []string {
+	if d.Stockout == "" {
+		return nil
+	}
+	return []string{d.Stockout}
+}
+
 // nearest returns the known name that a person most likely meant, "" if none is close.
 func nearest(name string, known []string) string {
 	best, at := len(name)/2+1, ""
@@ -375,7 +388,7 @@ func (v *validation) place(o panel.Origin) quality.Place {
 func (v *validation) read(ctx context.Context, columns []columnar.Column) error {
 	d := v.o.Data
 	screen := quality.NewScreen(quality.Contract{
-		Keys: len(d.Keys), Static: len(d.Static), Covariates: len(d.KnownFuture) + len(d.PastOnly),
+		Keys: len(d.Keys), Static: len(d.Static), Covariates: len(d.KnownFuture) + len(d.PastOnly) + len(d.flags()),
 		Today: calendar.FromTime(v.env.Now()), Expected: v.o.Expected,
 	}, v.found, func(r quality.Rejected) error { return v.rejects.Write(columnar.Reject(r)) })
 	var total int64
@@ -422,7 +435,7 @@ func (c counting) ReadAt(p []byte, off int64) (int, error) {
 
 var eventRules = map[panel.EventKind]string{
 	panel.Duplicate: "duplicate", panel.OffGrid: "off_grid", panel.BeforeFirstSale: "before_first_sale", panel.NoSale: "no_sale_series",
-	panel.StaticConflict: "static_conflict", panel.OtherFrequency: "other_frequency",
+	panel.StaticConflict: "static_conflict", panel.EmptyShelf: "stockout", panel.OtherFrequency: "other_frequency",
 }
 
 // event takes what the builder reports.

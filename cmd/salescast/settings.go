@@ -112,6 +112,11 @@ func settings() []setting {
 			key: "data.missing", doc: "what an absent row inside a series means: zero (nothing sold), carry (as before) or leave (unknown)",
 			at: func(c *config) any { return &c.Data.Missing }, def: "zero", allowed: []string{"zero", "carry", "leave"},
 		},
+		{key: "data.stockout", doc: "the column that says, with 1, that the shelf was empty: what would have been sold that day is then taken to be unknown; empty for none", at: func(c *config) any { return &c.Data.Stockout }, def: `""`},
+		{
+			key: "data.ended_after", doc: "how many steps without a sale end a series, which is then forecast no more; 0 looks at how long it was silent before, -1 ends none",
+			at: func(c *config) any { return &c.Data.EndedAfter }, def: "0", min: -1, max: 100000,
+		},
 		{
 			key: "data.country", doc: "ISO 3166 code of the country whose public holidays become features; empty for none",
 			at: func(c *config) any { return &c.Data.Country }, def: `""`, pattern: "^([A-Z]{2})?$",

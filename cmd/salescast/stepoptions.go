@@ -12,7 +12,9 @@ import (
 func (c *config) validateOptions(force bool) tasks.ValidateOptions {
 	data := c.Data
 	if data.Source == "" && len(data.Keys) == 0 {
+		ended := data.EndedAfter
 		data = tasks.GeneratedData() // nothing is said of data: it is the workspace's own
+		data.EndedAfter = ended
 	}
 	return tasks.ValidateOptions{
 		Data: data, MaxQuarantined: c.Validate.MaxQuarantined, Expected: c.Validate.Expected, Severity: c.Validate.Severity,

@@ -37,12 +37,14 @@ type PanelSchema struct {
 	Frequency   calendar.Frequency `json:"frequency"`
 	KnownFuture []string           `json:"known_future"`
 	PastOnly    []string           `json:"past_only"`
+	// EndedAfter is that of the panel.
+	EndedAfter int `json:"ended_after,omitempty"`
 }
 
 // SchemaOf describes a panel whose time and target columns have these names.
 func SchemaOf(p *panel.Panel, time, target string) PanelSchema {
 	s := PanelSchema{
-		Version: PanelVersion, Time: time, Target: target, Frequency: p.Frequency,
+		Version: PanelVersion, Time: time, Target: target, Frequency: p.Frequency, EndedAfter: p.EndedAfter,
 		Keys: []string{}, Static: []string{}, KnownFuture: []string{}, PastOnly: []string{},
 	}
 	for _, k := range p.Keys {
@@ -279,7 +281,7 @@ func openPanel(r ReaderAt) (p *panelFile, err error) {
 }
 
 func (f *panelFile) empty() *panel.Panel {
-	p := &panel.Panel{Frequency: f.schema.Frequency, Offsets: []int{0}, Covariates: f.schema.covariates()}
+	p := &panel.Panel{Frequency: f.schema.Frequency, EndedAfter: f.schema.EndedAfter, Offsets: []int{0}, Covariates: f.schema.covariates()}
 	for i, k := range f.schema.Keys {
 		p.Keys = append(p.Keys, panel.Key{Name: k, Levels: f.levels[i]})
 	}

@@ -5,12 +5,12 @@ import (
 	"salescast/pkg/panel"
 )
 
-// CheckPlan answers a *MissingPlanError where a known-future covariate of a series that has begun has no value at a step after origin and
+// CheckPlan answers a *MissingPlanError where a known-future covariate of a series that has begun, and not ended, has no value at a step after origin and
 // up to the horizon.
 func CheckPlan(p *panel.Panel, origin calendar.Step, horizon int) error {
 	var missing *MissingPlanError
 	for s := range p.Series() {
-		if p.Start[s] > origin {
+		if p.Start[s] > origin || p.Ended(s, origin) {
 			continue
 		}
 		for c := range p.Covariates {

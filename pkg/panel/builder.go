@@ -68,6 +68,8 @@ const (
 	NoSale
 	// StaticConflict: a static attribute differs from that of the series' earlier rows, whose value is kept.
 	StaticConflict
+	// EmptyShelf: the row is flagged by a column of the role Stockout, and its sale is taken to be unknown.
+	EmptyShelf
 	// OtherFrequency: a run of rows of a series lies on a coarser grid (weeks or months) than the panel's; Row is its first row.
 	OtherFrequency
 )
@@ -89,6 +91,11 @@ type BuilderOptions struct {
 	Missing   Missing
 	// MemoryRows bounds the rows held in memory; more are sorted into files under Scratch and merged. 0 is 1<<20.
 	MemoryRows int
+	// NewSeries keeps series without any sale whose rows lie after the last sale of all: what is planned and was never sold. They begin
+	// with the first of these rows. Without it they are reported as NoSale.
+	NewSeries bool
+	// EndedAfter is that of the panel.
+	EndedAfter int
 	// Scratch is a folder for those files, which the builder removes; empty keeps everything in memory.
 	Scratch string
 	// Report is told every Event, in the order of the panel; nil for none.

@@ -22,12 +22,19 @@ type grid struct {
 	origin []Origin
 	values []float32 // stride
 	stride int
+	// flag is the place of the Stockout column among the values, 0 for none.
+	flag int
 
 	out *Panel
 }
 
 func newGrid(b *Builder, f calendar.Frequency, levels [][]string, places [][]int32) *grid {
 	g := &grid{b: b, f: f, levels: levels, places: places, stride: 1 + len(b.schema.Covariates)}
+	for c, a := range b.schema.Covariates {
+		if a.Role == Stockout {
+			g.flag = 1 + c
+		}
+	}
 	g.static, g.splace = usedLevels(b.static, b.attributes, len(b.series))
 	g.end = f.Floor(b.lastSale)
 	g.reset()
@@ -35,7 +42,7 @@ func newGrid(b *Builder, f calendar.Frequency, levels [][]string, places [][]int
 }
 
 func (g *grid) reset() {
-	p := &Panel{Frequency: g.f, Offsets: []int{0}}
+	p := &Panel{Frequency: g.f, Offsets: []int{0}, EndedAfter: g.b.opts.EndedAfter}
 	for k, name := range g.b.schema.Keys {
 		p.Keys = append(p.Keys, Key{Name: name, Levels: g.levels[k]})
 	}
@@ -43,7 +50,9 @@ func (g *grid) reset() {
 		p.Static = append(p.Static, Key{Name: name, Levels: g.static[k]})
 	}
 	for _, c := range g.b.schema.Covariates {
-		p.Covariates = append(p.Covariates, Covariate{Name: c.Name, Role: c.Role})
+		if c.Role != Stockout {
+			p.Covariates = append(p.Covariates, Covariate{Name: c.Name, Role: c.Role})
+		}
 	}
 	g.out = p
 }
@@ -86,11 +95,23 @@ func (g *grid) read(m *merger, s int32) error {
 
 func (g *grid) target(i int) float32 { return g.values[i*g.stride] }
 
+// emptyShelf says whether the sale of a row was cut short.
+func (g *grid) emptyShelf(i int) bool {
+	v := g.values[i*g.stride+g.flag]
+	return g.flag > 0 && v != 0 && !isNaN(v) && !isNaN(g.target(i))
+}
+
 // place appends the series at hand to the panel.
 func (g *grid) place(s int32) {
 	first := 0
 	for first < len(g.steps) && isNaN(g.target(first)) {
 		first++
+	}
+	isNew := false
+	if first == len(g.steps) && g.b.opts.NewSeries {
+		for first = 0; first < len(g.steps) && g.steps[first] <= g.end; first++ {
+		}
+		isNew = first < len(g.steps)
 	}
 	if first == len(g.steps) {
 		if first > 0 {
@@ -99,6 +120,9 @@ func (g *grid) place(s int32) {
 		return
 	}
 	for i := range first {
+		if isNew {
+			break // it has no first sale
+		}
 		g.b.report(BeforeFirstSale, s, g.f.Day(g.steps[i]), g.values[i*g.stride:(i+1)*g.stride], g.origin[i], 0)
 	}
 	g.checkFrequency(s, first)
@@ -113,13 +137,13 @@ func (g *grid) place(s int32) {
 		p.Static[k].Codes = append(p.Static[k].Codes, g.splace[k][g.b.attributes[int(s)*n+k]])
 	}
 	p.Start = append(p.Start, start)
-	g.fill(first, start, last)
+	g.fill(s, first, start, last)
 	p.Offsets = append(p.Offsets, len(p.Target))
 }
 
 // fill appends the rows from start to last. Absent rows up to the end of the data follow the missing policy and carry their
 // covariates forward; absent rows of the plan are unknown: a plan is not to be guessed.
-func (g *grid) fill(first int, start, last calendar.Step) {
+func (g *grid) fill(s int32, first int, start, last calendar.Step) {
 	p := g.out
 	i := first
 	carried := float32(math.NaN())
@@ -130,9 +154,13 @@ func (g *grid) fill(first int, start, last calendar.Step) {
 			y = g.target(i)
 		}
 		observed := !isNaN(y)
-		if observed {
+		switch {
+		case have && g.emptyShelf(i):
+			g.b.report(EmptyShelf, s, g.f.Day(at), g.values[i*g.stride:(i+1)*g.stride], g.origin[i], 0)
+			y, observed = float32(math.NaN()), false
+		case observed:
 			carried = y
-		} else if at <= g.end {
+		case at <= g.end:
 			switch g.b.opts.Missing {
 			case Zero:
 				y = 0
@@ -144,9 +172,13 @@ func (g *grid) fill(first int, start, last calendar.Step) {
 		p.Target, p.Observed = append(p.Target, y), append(p.Observed, observed)
 		for c := range p.Covariates {
 			v := float32(math.NaN())
+			from := 1 + c
+			if g.flag > 0 && from >= g.flag {
+				from++ // the flag is no covariate
+			}
 			switch x := &p.Covariates[c].Values; {
 			case have:
-				v = g.values[i*g.stride+1+c]
+				v = g.values[i*g.stride+from]
 			case at <= g.end:
 				v = (*x)[len(*x)-1] // the first row of a series is never absent
 			}

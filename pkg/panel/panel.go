@@ -12,6 +12,9 @@ const (
 	KnownFuture Role = iota + 1
 	// PastOnly is observed: it must never be read after the forecast origin.
 	PastOnly
+	// Stockout is a flag of a source, not a covariate of a panel: a value other than 0 says that the shelf was empty, so that the sale is
+	// less than what was asked for. What would have been sold is unknown: such rows are not observed, and their Target is NaN.
+	Stockout
 )
 
 // Covariate is one numeric column beside the target.
@@ -51,6 +54,9 @@ type Panel struct {
 	// Rows that are not observed are never scored and never a training target.
 	Observed   []bool
 	Covariates []Covariate
+	// EndedAfter is the policy of [Panel.Ended]: the number of steps without a sale after which a series has ended; 0 looks at the series'
+	// own past, and below 0 none ever ends.
+	EndedAfter int
 }
 
 // Series returns the number of series.
@@ -104,7 +110,7 @@ func (p *Panel) End() (at calendar.Step, ok bool) {
 // Slice returns series lo to hi-1 as a panel that shares p's columns; key levels stay those of the whole panel.
 func (p *Panel) Slice(lo, hi int) *Panel {
 	a, b := p.Offsets[lo], p.Offsets[hi]
-	q := &Panel{Frequency: p.Frequency, Start: p.Start[lo:hi], Target: p.Target[a:b], Observed: p.Observed[a:b]}
+	q := &Panel{Frequency: p.Frequency, EndedAfter: p.EndedAfter, Start: p.Start[lo:hi], Target: p.Target[a:b], Observed: p.Observed[a:b]}
 	q.Offsets = make([]int, hi-lo+1)
 	for i := range q.Offsets {
 		q.Offsets[i] = p.Offsets[lo+i] - a

@@ -64,7 +64,12 @@ func (f *Profile) series(p *panel.Panel, s int) {
 	}
 	f.Series++
 	f.Rows += int64(hi - lo)
-	last, _ := p.LastObserved(s)
+	last, sold := p.LastObserved(s)
+	if !sold && start > f.end {
+		f.found.Add("new_series", Place{Text: name})
+		f.plan(p, s, name)
+		return
+	}
 	f.gaps(p, s, name, int(last-start)+1)
 	observed, smallest, largest := 0, float32(math.Inf(1)), float32(math.Inf(-1))
 	for r := lo; r < hi; r++ {
@@ -86,10 +91,16 @@ func (f *Profile) series(p *panel.Panel, s int) {
 	if observed < 2*f.horizon {
 		f.found.Add("short_series", Place{Text: fmt.Sprintf("%s: %d rows", name, observed)})
 	}
-	if stale := int(f.end - last); stale > 2*f.horizon {
+	stale := int(f.end - last)
+	switch {
+	case p.Ended(s, f.end):
+		f.found.Add("ended_series", Place{Text: fmt.Sprintf("%s: last sale %v", name, p.Frequency.Day(last))})
+	case stale > 2*f.horizon:
 		f.found.Add("stale_series", Place{Text: fmt.Sprintf("%s: last sale %v", name, p.Frequency.Day(last))})
 	}
-	f.plan(p, s, name)
+	if !p.Ended(s, f.end) {
+		f.plan(p, s, name)
+	}
 	if smallest < largest {
 		f.outliersOf(p, s, name, int(last-start)+1)
 	}
@@ -124,7 +135,7 @@ func (f *Profile) plan(p *panel.Panel, s int, name string) {
 		if c.Role != panel.KnownFuture {
 			continue
 		}
-		for at := f.end + 1; at <= f.end+calendar.Step(f.horizon); at++ {
+		for at := max(f.end+1, p.Start[s]); at <= f.end+calendar.Step(f.horizon); at++ {
 			if r, ok := p.Row(s, at); ok && c.Values[r] == c.Values[r] {
 				continue
 			}

@@ -114,7 +114,7 @@ func TestProfileNamesWhatIsOddAboutSeries(t *testing.T) {
 		days(100, usual),
 		days(100, func(int) float32 { return 5 }), // constant
 		days(100, func(int) float32 { return 0 }), // never sold
-		days(20, usual), // short and stale
+		days(20, usual), // short, and over
 		days(100, func(i int) float32 { // a gap of three empty sales, and one outlier
 			if i == 50 {
 				return 2000
@@ -125,7 +125,7 @@ func TestProfileNamesWhatIsOddAboutSeries(t *testing.T) {
 			return usual(i)
 		}),
 	)
-	want := []string{"zero_series 1", "constant_series 1", "short_series 1", "stale_series 1", "missing_plan 5", "gaps 3", "outlier 1"}
+	want := []string{"zero_series 1", "constant_series 1", "short_series 1", "missing_plan 4", "ended_series 1", "gaps 3", "outlier 1"}
 	got := profile(t, p, 14)
 	if !slices.Equal(rules(got), want) {
 		t.Fatalf("got %v, want %v", rules(got), want)

@@ -74,6 +74,8 @@ type Sales struct {
 	Quantity, UnitPrice       []int32
 	Discount                  []float64
 	Promo, Closed, Renovation []bool
+	// SoldOut is true where nothing was left in the evening: what a shop can know of a stockout.
+	SoldOut []bool
 	// Revenue, Cost and Profit are in dollars, to the cent.
 	Revenue, Cost, Profit []float64
 	// Expected, Demand, OnHand and Stockout are the truth: what a forecaster never sees.
@@ -93,7 +95,7 @@ func (b *Block) Sales() *Sales {
 	for _, column := range []*[]float64{&s.Revenue, &s.Cost, &s.Profit} {
 		*column = make([]float64, n)
 	}
-	for _, column := range []*[]bool{&s.Promo, &s.Closed, &s.Renovation, &s.Stockout} {
+	for _, column := range []*[]bool{&s.Promo, &s.Closed, &s.Renovation, &s.SoldOut, &s.Stockout} {
 		*column = make([]bool, n)
 	}
 	for p, product := range b.products {
@@ -113,6 +115,7 @@ func (b *Block) Sales() *Sales {
 			}
 			s.Quantity[row] = b.Quantity[row]
 			s.Stockout[row] = b.Demand[row] > b.Quantity[row]
+			s.SoldOut[row] = b.Closing[row] == 0
 			list := float64(b.Quantity[row]) * float64(product.Price)
 			s.Revenue[row], s.Cost[row] = cents(list*(1-b.Discount[row])), cents(list*(1-product.Margin))
 			s.Profit[row] = cents(s.Revenue[row] - s.Cost[row])

@@ -35,7 +35,7 @@ type Generator struct {
 const maxYears, maxPlan = 50, 3660
 
 // Version changes whenever the same options give other data.
-const Version = "1"
+const Version = "2"
 
 // New checks the options and draws the catalogue.
 func New(o Options) (*Generator, error) {

@@ -44,8 +44,8 @@ func ClosedFlags(p *panel.Panel, origin calendar.Step) []int {
 	return out
 }
 
-// Close sets the forecast and its quantiles to 0 at the steps where a flag says that nothing is sold: a covariate of two values under
-// which, up to the origin, at least 95 % of at least 5 sales were 0.
+// Close sets the forecast and its quantiles to 0 where nothing is sold: for series that have ended, see [panel.Panel.Ended], and at the
+// steps where a flag says so: a covariate of two values under which, up to the origin, at least 95 % of at least 5 sales were 0.
 func Close(p *panel.Panel, f *forecast.Prediction) {
 	closeFlagged(p, f, ClosedFlags(p, f.Origin))
 }
@@ -57,11 +57,18 @@ func closeFlagged(p *panel.Panel, f *forecast.Prediction, flags []int) {
 	}
 }
 
-// closedSteps returns the indices, laid out as [forecast.Prediction.Point], of the steps that a flag closes.
+// closedSteps returns the indices, laid out as [forecast.Prediction.Point], of the steps that a flag closes, and of all steps of series
+// that have ended.
 func closedSteps(p *panel.Panel, flags []int, origin calendar.Step, series, horizon int) []int {
 	var out []int
-	for _, c := range flags {
-		for s := range series {
+	for s := range series {
+		if p.Ended(s, origin) {
+			for i := range horizon {
+				out = append(out, s*horizon+i)
+			}
+			continue
+		}
+		for _, c := range flags {
 			for h := 1; h <= horizon; h++ {
 				if r, ok := p.Row(s, origin+calendar.Step(h)); ok && p.Covariates[c].Values[r] == 1 {
 					out = append(out, s*horizon+h-1)

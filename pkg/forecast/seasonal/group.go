@@ -2,6 +2,7 @@ package seasonal
 
 import (
 	"context"
+	"encoding/binary"
 	"math"
 
 	"salescast/pkg/calendar"
@@ -10,8 +11,8 @@ import (
 )
 
 // Group forecasts a series with little or no history like its kin: the recent mean, by weekday where the panel is daily, of the series
-// that share its last key (the item), else its first (the store), else of all, times the ratio of the series' own sales to theirs.
-// A series without kin is forecast at its own mean.
+// that share its last key (the item), else its static attributes (the class) and its first key (the store), else its class, else its store,
+// else of all, times the ratio of the series' own sales to theirs. A series without kin is forecast at its own mean.
 type Group struct{ NonNegative bool }
 
 // Fit returns a model that looks at the panel only when asked for a forecast.
@@ -48,7 +49,7 @@ func (m groupModel) forecast(ctx context.Context, r forecast.Request, series []i
 			return nil, err
 		}
 		v := historyOf(p, s, r.Origin)
-		kin, ok := profiles.of(p, s)
+		kin, ok := profiles.like(s)
 		if !ok {
 			own := v.mean(0, v.n())
 			if math.IsNaN(own) {
@@ -91,49 +92,81 @@ func (k profile) ratio(v history, f calendar.Frequency, start calendar.Step) flo
 	return (own + prior*kin/n) / (kin + prior*kin/n)
 }
 
-// profiles are those of series with enough history, by key and code; all is that of the panel.
+// profiles are those of the series with enough history, by kinship and group, the closest kinship first.
 type profiles struct {
-	keys []map[int32]profile // last key first
-	all  profile
-	any  bool
+	kinships [][]int32 // group of every series, by kinship
+	of       []map[int32]profile
 }
 
-func (g profiles) of(p *panel.Panel, s int) (profile, bool) {
-	for k := range g.keys {
-		if v, ok := g.keys[k][p.Keys[groupKey(p, k)].Codes[s]]; ok {
+func (g profiles) like(s int) (profile, bool) {
+	for k, groups := range g.kinships {
+		if v, ok := g.of[k][groups[s]]; ok {
 			return v, true
 		}
 	}
-	return g.all, g.any
+	return profile{}, false
 }
 
-// groupKey is the key looked at in the k-th place: the last, then the first.
-func groupKey(p *panel.Panel, k int) int { return (len(p.Keys) - 1) * (1 - k) }
+// kinships gives every series its group in each kinship that tells series apart; the last is of all. A single key is the series itself and
+// makes no kin.
+func kinships(p *panel.Panel) [][]int32 {
+	var out [][]int32
+	several := len(p.Keys) > 1
+	if several {
+		out = append(out, p.Keys[len(p.Keys)-1].Codes)
+	}
+	if len(p.Static) > 0 {
+		if several {
+			out = append(out, grouped(p, append([]panel.Key{p.Keys[0]}, p.Static...)))
+		}
+		out = append(out, grouped(p, p.Static))
+	}
+	if several {
+		out = append(out, p.Keys[0].Codes)
+	}
+	return append(out, make([]int32, p.Series()))
+}
+
+// grouped numbers the combinations of the keys' values in the order of the series.
+func grouped(p *panel.Panel, keys []panel.Key) []int32 {
+	out := make([]int32, p.Series())
+	seen := map[string]int32{}
+	var id []byte
+	for s := range out {
+		id = id[:0]
+		for _, k := range keys {
+			id = binary.LittleEndian.AppendUint32(id, uint32(k.Codes[s]))
+		}
+		code, ok := seen[string(id)]
+		if !ok {
+			code = int32(len(seen))
+			seen[string(id)] = code
+		}
+		out[s] = code
+	}
+	return out
+}
 
 func groupProfiles(p *panel.Panel, origin calendar.Step) profiles {
 	type sums struct{ sum, n [7]float64 }
-	levels := min(len(p.Keys), 2)
-	if len(p.Keys) == 1 { // one key is the series itself
-		levels = 0
-	}
-	by := make([]map[int32]*sums, levels)
+	g := profiles{kinships: kinships(p)}
+	by := make([]map[int32]*sums, len(g.kinships))
 	for k := range by {
 		by[k] = map[int32]*sums{}
 	}
-	all := &sums{}
 	base := MinHistory(p.Frequency)
+	into := make([]*sums, len(by))
 	for s := range p.Series() {
 		v := historyOf(p, s, origin)
 		if v.n() < base {
 			continue
 		}
-		into := []*sums{all}
 		for k := range by {
-			c := p.Keys[groupKey(p, k)].Codes[s]
+			c := g.kinships[k][s]
 			if by[k][c] == nil {
 				by[k][c] = &sums{}
 			}
-			into = append(into, by[k][c])
+			into[k] = by[k][c]
 		}
 		for i := max(0, v.n()-2*base); i < v.n(); i++ {
 			if y, ok := v.at(i); ok {
@@ -158,13 +191,11 @@ func groupProfiles(p *panel.Panel, origin calendar.Step) profiles {
 		}
 		return out, n > 0
 	}
-	g := profiles{keys: make([]map[int32]profile, levels)}
-	g.all, g.any = mean(all)
 	for k := range by {
-		g.keys[k] = map[int32]profile{}
+		g.of = append(g.of, map[int32]profile{})
 		for c, a := range by[k] {
 			if v, ok := mean(a); ok {
-				g.keys[k][c] = v
+				g.of[k][c] = v
 			}
 		}
 	}
