@@ -109,7 +109,9 @@ func (g *grid) place(s int32) {
 	}
 	isNew := false
 	if first == len(g.steps) && g.b.opts.NewSeries {
-		for first = 0; first < len(g.steps) && g.steps[first] <= g.end; first++ {
+		first = 0
+		for first < len(g.steps) && g.steps[first] <= g.end {
+			first++
 		}
 		isNew = first < len(g.steps)
 	}

@@ -57,11 +57,7 @@ func (f Forecaster) fit(ctx context.Context, p *panel.Panel, origin calendar.Ste
 	if err != nil {
 		return nil, err
 	}
-	st, err := plan.NewState(p, nil)
-	if err != nil {
-		return nil, err
-	}
-	train := newSource(st, scales, p, origin, f.Spec, kind, rows)
+	train := newSource(newStates(plan, p), scales, p, origin, f.Spec, kind, rows)
 	m = &Model{spec: f.Spec, kind: kind, plan: plan, rows: len(rows.rows)}
 	defer func() {
 		if err != nil {
@@ -93,12 +89,8 @@ func scalesOf(plan *feature.Plan, p *panel.Panel, kind feature.ScaleKind, rows [
 	if err != nil {
 		return nil, err
 	}
-	st, err := bare.NewState(p, nil)
-	if err != nil {
-		return nil, err
-	}
 	out := make([]float64, len(rows))
-	return out, st.Fill(rows, kind, &panel.Frame{}, out)
+	return out, newStates(bare, p).Fill(rows, kind, &panel.Frame{}, out)
 }
 
 func observed(p *panel.Panel, origin calendar.Step) int {

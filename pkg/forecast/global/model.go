@@ -78,6 +78,10 @@ func (m *Model) Forecast(ctx context.Context, r forecast.Request) (*forecast.Pre
 	if longest := m.plan.Schema().Horizon; r.Horizon > longest {
 		return nil, fmt.Errorf("forecast %d steps: the model was fitted for %d", r.Horizon, longest)
 	}
+	if m.spec.Strategy == Direct {
+		out := forecast.NewPrediction(r.Origin, r.Panel.Series(), r.Horizon, nil)
+		return out, m.direct(ctx, newStates(m.plan, r.Panel), r, m.series(r.Panel, r.Origin), out, new(batch))
+	}
 	st, err := m.plan.NewState(r.Panel, nil)
 	if err != nil {
 		return nil, err
@@ -110,7 +114,7 @@ func (m *Model) series(p *panel.Panel, origin calendar.Step) []int32 {
 	return out
 }
 
-func (m *Model) direct(ctx context.Context, st *feature.State, r forecast.Request, series []int32, out *forecast.Prediction, b *batch) error {
+func (m *Model) direct(ctx context.Context, st filler, r forecast.Request, series []int32, out *forecast.Prediction, b *batch) error {
 	rows := make([]feature.Row, 0, min(blockRows, len(series)*r.Horizon))
 	flush := func() error {
 		values, err := m.predict(ctx, b, rows, func() error { return st.Fill(rows, m.kind, &b.x, b.scale) })

@@ -24,7 +24,7 @@ const (
 
 // source is the design matrix of drawn rows. It is read by one engine at a time.
 type source struct {
-	state  *feature.State
+	state  *states
 	kind   feature.ScaleKind
 	rows   []feature.Row
 	y, w   []float32
@@ -33,10 +33,10 @@ type source struct {
 }
 
 // newSource computes targets and weights; scales need no columns, so they come from a state of the empty plan.
-func newSource(st *feature.State, scales []float64, p *panel.Panel, origin calendar.Step, spec Spec, kind feature.ScaleKind, drawn sample) *source {
+func newSource(st *states, scales []float64, p *panel.Panel, origin calendar.Step, spec Spec, kind feature.ScaleKind, drawn sample) *source {
 	s := &source{
 		state: st, kind: kind, rows: drawn.rows, y: make([]float32, len(drawn.rows)), w: make([]float32, len(drawn.rows)),
-		keep: len(drawn.rows)*len(st.Plan().Names())*4 <= keepBytes,
+		keep: len(drawn.rows)*len(st.plan.Names())*4 <= keepBytes,
 	}
 	logs := 0.0
 	for _, v := range scales {
@@ -70,7 +70,7 @@ func (t Target) backward(y float64) float64 {
 	return max(y, 0)
 }
 
-func (s *source) Columns() []regress.Column { return s.state.Plan().Learner() }
+func (s *source) Columns() []regress.Column { return s.state.plan.Learner() }
 
 func (s *source) Rows() int { return len(s.rows) }
 
