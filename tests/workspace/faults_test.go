@@ -1,11 +1,15 @@
 package workspacetest
 
 import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
 	"io"
 	"net/http"
 	"net/http/httptest"
 	"net/http/httputil"
 	"net/url"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -128,6 +132,107 @@ func TestStoreFills(t *testing.T) {
 		t.Errorf("a step that was done before the store was full was done again: %s, %s", trained.Attempt, again.Attempt)
 	}
 	b.manifest(t, "runs/1/report")
+}
+
+// A store that is not there is said with what to do, to be tried again; once it is there the same command succeeds.
+func TestStoreAway(t *testing.T) {
+	t.Parallel()
+	server := servers.MinIO(t)
+	b := makeBucket(t, server.URL, nil)
+	var away atomic.Bool
+	away.Store(true)
+	c := program(t, before(t, server.URL, func(http.ResponseWriter, *http.Request) bool {
+		if away.Load() {
+			panic(http.ErrAbortHandler)
+		}
+		return false
+	}))
+	if code, _, said := c.run(t, "doctor", "-w", "s3://sales/runs/1"); code != 69 || !strings.Contains(said, "workspace failed") {
+		t.Errorf("the doctor of a store that is away: exit %d\n%s", code, said)
+	}
+	away.Store(false)
+	c.want(t, 0, append(generate, "s3://sales/runs/1")...)
+	b.manifest(t, "runs/1/data")
+	server.Stop(t)
+	done := make(chan struct{})
+	go func() { // the step waits for the store in between
+		defer close(done)
+		time.Sleep(3 * time.Second)
+		server.Start(t, "/minio/health/ready")
+	}()
+	c.want(t, 0, append(generate, "s3://sales/runs/2")...)
+	<-done
+	b.manifest(t, "runs/2/data")
+}
+
+// An upload that is cut off on its way is sent again; one that arrives shorter than it was sent is refused by its checksum and sent again;
+// an object that is cut at rest is noticed by whoever reads it, and made again by the step that wrote it.
+func TestTruncated(t *testing.T) {
+	t.Parallel()
+	server := servers.MinIO(t)
+	b := makeBucket(t, server.URL, nil)
+	for name, cut := range map[string]func(r *http.Request, body []byte){
+		"off": func(*http.Request, []byte) { panic(http.ErrAbortHandler) },
+		"shorter": func(r *http.Request, body []byte) {
+			r.Body, r.ContentLength = io.NopCloser(bytes.NewReader(body)), int64(len(body))
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var cuts atomic.Int64
+			c := program(t, before(t, server.URL, func(_ http.ResponseWriter, r *http.Request) bool {
+				if r.Method == http.MethodPut && strings.HasSuffix(r.URL.Path, ".parquet") && cuts.Add(1) == 1 {
+					half := make([]byte, r.ContentLength/2)
+					_, _ = io.ReadFull(r.Body, half)
+					cut(r, half)
+				}
+				return false
+			}))
+			c.want(t, 0, append(generate, "s3://sales/"+name)...)
+			if cuts.Load() < 2 {
+				t.Errorf("%d uploads, want one more than is cut", cuts.Load())
+			}
+			b.verify(t, name+"/data")
+		})
+	}
+	t.Run("at rest", func(t *testing.T) {
+		t.Parallel()
+		c := program(t, server.URL)
+		const remote = "s3://sales/rest"
+		c.want(t, 0, append(generate, remote)...)
+		m := b.manifest(t, "rest/data")
+		at := slices.IndexFunc(m.Files, func(f artifact.File) bool { return strings.HasPrefix(f.Name, "sales/") })
+		object := "rest/data/" + m.Files[at].Object
+		r, err := b.GetObject(t.Context(), "sales", object, minio.GetObjectOptions{})
+		must(t, err)
+		half := make([]byte, m.Files[at].Size/2)
+		_, err = io.ReadFull(r, half)
+		must(t, err)
+		_, err = b.PutObject(t.Context(), "sales", object, bytes.NewReader(half), int64(len(half)), minio.PutObjectOptions{})
+		must(t, err)
+		code, _, said := c.run(t, "validate", "-w", remote)
+		if code != 65 || !strings.Contains(said, "generate --force") {
+			t.Errorf("a file that was cut at rest: exit %d, want 65 and how to make it again\n%s", code, said)
+		}
+		c.want(t, 0, append(generate, remote)...) // it sees for itself that its file is not whole
+		b.verify(t, "rest/data")
+		c.want(t, 0, "validate", "-w", remote)
+	})
+}
+
+// verify compares every file of a step with its manifest.
+func (b bucket) verify(t *testing.T, step string) {
+	t.Helper()
+	for _, f := range b.manifest(t, step).Files {
+		o, err := b.GetObject(t.Context(), "sales", step+"/"+f.Object, minio.GetObjectOptions{})
+		must(t, err)
+		h := sha256.New()
+		n, err := io.Copy(h, o)
+		must(t, err, o.Close())
+		if n != f.Size || hex.EncodeToString(h.Sum(nil)) != f.SHA256 {
+			t.Errorf("%s has %d bytes of %d, or others", f.Name, n, f.Size)
+		}
+	}
 }
 
 // Two processes that finish the same step at the same moment leave one manifest and the files of one of them: both succeed where they

@@ -85,8 +85,19 @@ func (s *Store) classify(err error) (retry bool, known error) {
 		return false, fmt.Errorf("%w: %s is full: free some space there and try again (%s)", artifact.ErrFull, s.endpoint, r.Code)
 	case transient(r.StatusCode) || r.Code == "SlowDown" || r.Code == "RequestTimeout" || r.Code == "ConditionalRequestConflict" || r.Code == "OperationAborted":
 		return true, fmt.Errorf("%w: %s answers %d (%s: %s)", artifact.ErrUnavailable, s.endpoint, r.StatusCode, r.Code, r.Message)
+	case damagedOnTheWay(r.Code):
+		return true, fmt.Errorf("%w: what arrives at %s is not what was sent: look at what stands between (%s: %s)", artifact.ErrUnavailable, s.endpoint, r.Code, r.Message)
 	}
 	return false, err
+}
+
+// damagedOnTheWay says that a body was cut or changed by what stands between.
+func damagedOnTheWay(code string) bool {
+	switch strings.ToLower(code) {
+	case "baddigest", "incompletebody", "xamzcontentsha256mismatch", "xamzcontentchecksummismatch":
+		return true
+	}
+	return false
 }
 
 func transient(status int) bool {
