@@ -19,7 +19,7 @@ servers: .build/bin/minio .build/bin/versitygw .build/venvs/mlflow-3.17/bin/mlfl
 
 .build/venvs/mlflow-3.17/bin/mlflow:
 	$(PYTHON) -m venv .build/venvs/mlflow-3.17
-	.build/venvs/mlflow-3.17/bin/pip install --quiet mlflow==$(MLFLOW_VERSION) boto3 xgboost-cpu==3.2.0 lightgbm==4.7.0 pandas
+	.build/venvs/mlflow-3.17/bin/pip install --quiet mlflow==$(MLFLOW_VERSION) flask-wtf boto3 xgboost-cpu==3.2.0 lightgbm==4.7.0 pandas
 
 .build/venvs/prophet-1.5/ready:
 	$(PYTHON) -m venv .build/venvs/prophet-1.5

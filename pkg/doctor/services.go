@@ -101,6 +101,8 @@ func mlflowCure(err error) string {
 		return "name the authority's certificate in MLFLOW_TRACKING_SERVER_CERT_PATH, or correct http:// and https:// in MLFLOW_TRACKING_URI"
 	case strings.Contains(said, "MLFLOW_SERVER_ALLOWED_HOSTS"):
 		return "start the server with the MLFLOW_SERVER_ALLOWED_HOSTS that the message names"
+	case strings.Contains(said, "may read the experiment and not record"):
+		return "give this user the permission EDIT on the experiment, or set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD of one who has it"
 	case strings.Contains(said, "--serve-artifacts"):
 		return "start the server with --serve-artifacts and --artifacts-destination, or keep artifacts at an s3:// address that this machine reaches"
 	case errors.Is(err, fs.ErrPermission):

@@ -7,6 +7,8 @@ import (
 	"net/http/httptest"
 	"net/http/httputil"
 	"net/url"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -28,6 +30,32 @@ func answering(t *testing.T, status int, body string) string {
 	return s.URL
 }
 
+// readOnlyUser starts an MLflow server that has an experiment and a user who may only read it, and returns that user's environment.
+func readOnlyUser(t *testing.T) string {
+	t.Helper()
+	dir := t.TempDir()
+	conf := filepath.Join(dir, "auth.ini")
+	must(t, os.WriteFile(conf, []byte("[mlflow]\ndefault_permission = READ\ndatabase_uri = sqlite:///"+filepath.Join(dir, "auth.db")+
+		"\nadmin_username = keeper\nadmin_password = only-for-tests-1\nauthorization_function = mlflow.server.auth:authenticate_request_basic_auth\n"), 0o600))
+	server := servers.MLflow(t, "--app-name", "basic-auth", "MLFLOW_AUTH_CONFIG_PATH="+conf, "MLFLOW_FLASK_SERVER_SECRET_KEY=only-for-tests")
+	for path, body := range map[string]string{
+		"experiments/create": `{"name":"salescast"}`, "users/create": `{"username":"reader","password":"only-for-tests-2"}`,
+	} {
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, server.URL+"/api/2.0/mlflow/"+path, strings.NewReader(body))
+		must(t, err)
+		req.Header.Set("Content-Type", "application/json")
+		req.SetBasicAuth("keeper", "only-for-tests-1")
+		resp, err := http.DefaultClient.Do(req)
+		must(t, err)
+		said, err := io.ReadAll(resp.Body)
+		must(t, err, resp.Body.Close())
+		if resp.StatusCode != http.StatusOK {
+			t.Fatalf("%s: %d %s", path, resp.StatusCode, said)
+		}
+	}
+	return "MLFLOW_TRACKING_URI=" + server.URL + " MLFLOW_TRACKING_USERNAME=reader MLFLOW_TRACKING_PASSWORD=only-for-tests-2 MLFLOW_EXPERIMENT_NAME=salescast"
+}
+
 // The doctor tells every fault of the store and of MLflow from the others, and says what cures it.
 func TestDoctor(t *testing.T) {
 	t.Parallel()
@@ -46,10 +74,13 @@ func TestDoctor(t *testing.T) {
 	foreign := httptest.NewServer(&httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) { r.SetURL(to); r.Out.Host = "mlflow.example:5000" }})
 	t.Cleanup(foreign.Close)
 
+	reader := readOnlyUser(t)
+
 	const full = `<?xml version="1.0"?><Error><Code>XMinioStorageFull</Code><Message>full</Message></Error>`
 	for _, test := range []struct {
 		name, check, env, workspace, status, hint string
 	}{
+		{"a user who may only read", "mlflow", reader, "s3://sales/runs/1", "failed", "give this user the permission EDIT"},
 		{"store", "workspace", "A=b", "s3://sales/runs/1", "ok", ""},
 		{"mlflow", "mlflow", "A=b", "s3://sales/runs/1", "ok", ""},
 		{"wrong keys", "workspace", "AWS_SECRET_ACCESS_KEY=wrong", "s3://sales/runs/1", "failed", "AWS_ACCESS_KEY_ID"},
@@ -64,7 +95,7 @@ func TestDoctor(t *testing.T) {
 		{"not mlflow", "mlflow", "MLFLOW_TRACKING_URI=" + answering(t, http.StatusOK, "<html>hello</html>"), "s3://sales/runs/1", "failed", "correct MLFLOW_TRACKING_URI"},
 		{"mlflow with a private authority", "mlflow", "MLFLOW_TRACKING_URI=" + tlsStore.URL, "s3://sales/runs/1", "failed", "MLFLOW_TRACKING_SERVER_CERT_PATH"},
 	} {
-		_, out, said := c.with(test.env).run(t, "doctor", "-o", "json", "-w", test.workspace)
+		_, out, said := c.with(strings.Fields(test.env)...).run(t, "doctor", "-o", "json", "-w", test.workspace)
 		var d struct {
 			Findings []struct{ Check, Status, Message, Hint string }
 		}
@@ -84,6 +115,9 @@ func TestDoctor(t *testing.T) {
 		if !found {
 			t.Errorf("%s: there is no finding of %s", test.name, test.check)
 		}
+	}
+	if code, _, said := c.with(strings.Fields(reader)...).run(t, append(generate, t.TempDir())...); code != 77 || !strings.Contains(said, "may not do this") {
+		t.Errorf("a step of a user who may only read: exit %d\n%s", code, said)
 	}
 	for o := range client.ListObjectsIter(t.Context(), "sales", minio.ListObjectsOptions{Recursive: true}) {
 		t.Errorf("the doctor left %s behind", o.Key)
