@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import dataclasses
 import datetime as dt
+import functools
+import hashlib
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import TypeVar
 
 import pandas as pd
 import streamlit as st
 
 import charts
 import export
-from client import Change, Client, Forecast, Model, Series, ServerAway, ServerError
+from client import Change, Client, Forecast, Known, Model, Series, ServerAway, ServerError
 from data import (
     DATE,
     MAX_FILE_BYTES,
@@ -31,7 +35,10 @@ from data import (
     plain,
     read_table,
     sample,
+    week_after,
 )
+
+T = TypeVar("T")
 
 LONGEST, USUAL = 90, 30
 STATE_EVERY = 4.0
@@ -65,7 +72,8 @@ def main() -> None:
     tabs = st.tabs(["Upload", "Manual", "Sample"])
     roles = Roles(model.keys, model.plan) if model else Roles()
     histories: dict[str, History | None] = {}
-    for tab, name, body in zip(tabs, ("upload", "manual", "sample"), (upload_tab, manual_tab, sample_tab), strict=True):
+    bodies: Sequence[Callable[[Roles], History | None]] = (upload_tab, functools.partial(manual_tab, client, model), sample_tab)
+    for tab, name, body in zip(tabs, ("upload", "manual", "sample"), bodies, strict=True):
         with tab:
             histories[name] = body(roles)
             if st.button(
@@ -181,7 +189,7 @@ def upload_tab(roles: Roles) -> History | None:
     """A file, its columns and the first rows."""
     known = ", ".join(f"`{k}`" for k in roles.keys)
     st.caption(
-        f"A CSV (or csv.gz) of at most {MAX_FILE_BYTES >> 20} MB with the columns `date` and `sales`"
+        f"A CSV (or csv.gz) of at most {MAX_FILE_BYTES >> 20} MB (leave out old years of a larger one) with the columns `date` and `sales`"
         + (f"; where it has several series, {known}" if known else "")
         + ". Rows after the last sales, with sales left empty, say what is planned."
     )
@@ -252,22 +260,106 @@ def checked(table: Table, mapping: Mapping[str, str | None], constants: Mapping[
     return history
 
 
-def manual_tab(roles: Roles) -> History | None:
-    """One series and its last days."""
-    names = key_names(roles, "manual")
-    state = st.session_state
-    last = st.date_input("Last day", yesterday(), dt.date(1970, 1, 7), dt.date(2200, 1, 1), key="manual_last")
-    if not isinstance(last, dt.date):
+KNOWN, NEW = "Known to the model", "New"
+
+
+def manual_tab(client: Client, model: Model | None, roles: Roles) -> History | None:
+    """A week of one series: after what the model knows of it, or of a new one alone."""
+    kind = st.radio("Series", [KNOWN, NEW], horizontal=True, key="manual_kind")
+    if kind == NEW or model is None:
+        names = key_names(roles, "manual")
+        grid = week("new", yesterday(), dt.date(1970, 1, 7), list(manual_days(yesterday())[SALES]))
+        return grid_history(grid, roles, names)
+    listed = known_series(client, model)
+    if isinstance(listed, ServerError):
+        failure(listed)
         return None
-    if "grid" not in state:
-        state.grid = manual_days(last)
-    grid = st.data_editor(
-        state.grid[[SALES]].set_index(pd.Index([f"{d:%a} {d}" for d in manual_days(last)[DATE]], name="day")),
+    known = pick_series(roles, *listed)
+    recent = last_days(client, model, known) if known else None
+    if known is None or recent is None:
+        st.info("The series cannot be read from the server now. Choose a new one, or upload its sales.")
+        return None
+    st.caption(
+        plain(
+            f"{charts.label(known.key)} is known from {known.first} to {known.last}. The week below is added to that history, "
+            "and its promotions, prices and holidays are as stored; a day that is in both counts as it is here. "
+            "It is filled in with the last week known: put what was sold in its place."
+        )
+    )
+    mine = hashlib.sha256(repr((known.key, known.last)).encode()).hexdigest()[:12]
+    grid = week(mine, known.last + dt.timedelta(days=7), known.first + dt.timedelta(days=6), week_after(recent))
+    history = grid_history(grid, roles, dict(zip(roles.keys, known.key, strict=True)))
+    return history and dataclasses.replace(history, append=True, stored=recent)
+
+
+def known_series(client: Client, model: Model) -> tuple[list[Known], int] | ServerError:
+    """The series of a model and how many there are, asked once per version."""
+    kept = st.session_state.setdefault("known", {})
+    if (model.name, model.version) not in kept:
+        try:
+            kept[model.name, model.version] = client.series(model)
+        except ServerError as e:
+            return e
+    return kept[model.name, model.version]
+
+
+def pick_series(roles: Roles, listed: Sequence[Known], total: int) -> Known | None:
+    """One of the known series, chosen key by key."""
+    if not listed:
+        return None
+    left = list(listed)
+    places = st.columns(max(1, len(roles.keys)))
+    for i, (place, key) in enumerate(zip(places, roles.keys, strict=False)):
+        names = list(dict.fromkeys(s.key[i] for s in left))
+        widget = f"known_{key}"
+        restore(widget, names[0], names)
+        name = keep(widget, place.selectbox(key_title(key), names, key=widget))
+        left = [s for s in left if s.key[i] == name]
+    if total > len(listed):
+        st.caption(f"The first {len(listed):,} of {total:,} series are offered. Upload the sales of others.")
+    return left[0] if left else None
+
+
+def last_days(client: Client, model: Model, known: Known) -> pd.DataFrame | None:
+    """What the model knows of a series' last days, asked once per version."""
+    kept = st.session_state.setdefault("recent", {})
+    asked = (model.name, model.version, known.key)
+    if asked not in kept:
+        try:
+            found, _ = client.series(model, known.key, charts.SHOWN_DAYS)
+        except ServerError:
+            return None
+        while len(kept) >= KEPT_ANSWERS:
+            kept.pop(next(iter(kept)))
+        kept[asked] = found[0].recent if found else None
+    return kept[asked]
+
+
+def week(name: str, last: dt.date, earliest: dt.date, sales: list[float]) -> pd.DataFrame | None:
+    """The grid of a week that ends on a day of choice; it holds what was entered while other series are shown."""
+    grids = st.session_state.setdefault("grids", {})
+    mine = grids.setdefault(name, {"last": last, "sales": sales})
+    day = st.date_input("Last day", mine["last"], earliest, dt.date(2200, 1, 1), key=f"manual_last_{name}")
+    if not isinstance(day, dt.date):
+        return None
+    days = list(manual_days(day)[DATE])
+    key = f"manual_grid_{name}"
+    if mine.get("days") != days or key not in st.session_state:
+        mine |= {"last": day, "days": days, "first_sales": mine["sales"]}
+    edited = st.data_editor(
+        pd.DataFrame({SALES: mine["first_sales"]}, index=pd.Index([f"{d:%a} {d}" for d in days], name="day")),
         column_config={SALES: st.column_config.NumberColumn("Sales", min_value=0.0, required=True, format="%.2f")},
-        num_rows="fixed", width="stretch", key="manual_grid",
+        num_rows="fixed", width="stretch", disabled=["day"], key=key,
     )  # fmt: skip
+    mine["sales"] = list(edited[SALES])
+    return pd.DataFrame({DATE: days, SALES: mine["sales"]})
+
+
+def grid_history(grid: pd.DataFrame | None, roles: Roles, names: Mapping[str, str]) -> History | None:
+    if grid is None:
+        return None
     try:
-        return from_grid(pd.DataFrame({DATE: manual_days(last)[DATE], SALES: list(grid[SALES])}), roles, names)
+        return from_grid(grid, roles, names)
     except DataError as e:
         st.error(plain(str(e)))
         return None
@@ -298,15 +390,33 @@ def yesterday() -> dt.date:
     return dt.date.today() - dt.timedelta(days=1)
 
 
+def key_title(key: str) -> str:
+    return key.replace("_", " ").capitalize()
+
+
 def key_names(roles: Roles, tab: str) -> dict[str, str]:
     """The name of the one series of a tab."""
     if not roles.keys:
         return {}
-    places = st.columns(len(roles.keys))
-    return {
-        key: place.text_input(key.replace("_", " ").capitalize(), f"{key}_001", max_chars=100, key=f"{tab}_{key}")
-        for place, key in zip(places, roles.keys, strict=True)
-    }
+    names = {}
+    for place, key in zip(st.columns(len(roles.keys)), roles.keys, strict=True):
+        widget = f"{tab}_{key}"
+        restore(widget, f"{key}_001")
+        names[key] = keep(widget, place.text_input(key_title(key), max_chars=100, key=widget))
+    return names
+
+
+def restore(widget: str, usual: object, allowed: Sequence[object] | None = None) -> None:
+    """Gives a widget that was away what it held last: Streamlit forgets widgets that are not shown."""
+    state = st.session_state
+    value = state[widget] if widget in state else state.setdefault("kept", {}).get(widget, usual)
+    state[widget] = value if allowed is None or value in allowed else usual
+
+
+def keep(widget: str, value: T) -> T:
+    """Remembers what a widget holds for restore."""
+    st.session_state.setdefault("kept", {})[widget] = value
+    return value
 
 
 def completed(history: History, roles: Roles) -> History:
@@ -320,7 +430,9 @@ def completed(history: History, roles: Roles) -> History:
         for row in batches(missing, 4):
             for place, name in zip(st.columns(4), row, strict=False):
                 usual = 1.0 if name == guess_column("price", [name]) else 0.0
-                values[name] = float(place.number_input(name, value=usual, key=f"constant_plan_{name}"))
+                widget = f"constant_plan_{name}"
+                restore(widget, usual)
+                values[name] = float(keep(widget, place.number_input(name, key=widget)))
     return complete(history, values)
 
 
@@ -367,7 +479,7 @@ def ask(client: Client, model: Model, history: History, horizon: int) -> Forecas
     answers = st.session_state.answers
     sold = pd.util.hash_pandas_object(history.rows, index=False).sum()
     planned = pd.util.hash_pandas_object(history.plan, index=False).sum() if len(history.plan) else 0
-    key = (model.name, model.version, horizon, len(history.rows), int(sold), int(planned))
+    key = (model.name, model.version, horizon, history.append, len(history.rows), int(sold), int(planned))
     if key not in answers:
         try:
             with st.spinner("Forecasting"):
@@ -396,6 +508,10 @@ def totals(forecast: Forecast, series: Series, model: Model) -> None:
     text = f"{series.dates[0]} to {series.dates[-1]}."
     if len(forecast.series) > 1:
         text += f" All {len(forecast.series)} series together: {math.fsum(map(sum_of, forecast.series)):,.0f}."
+    if series.quantiles:
+        text += (
+            " The bounds are of single days. They cannot be added up to bounds of the total, as days err partly together and partly apart."
+        )
     st.caption(text)
 
 
@@ -497,11 +613,12 @@ def whatif(client: Client, model: Model, history: History, forecast: Forecast, l
         place.plotly_chart(figure, width="stretch", key=f"whatif_{name}", config=CHART)
     if difference:
         gain, low, high = (number(v, 0) for v in (difference.total, sum(difference.lower), sum(difference.upper)))
-        st.caption(f"The change brings {gain} sales; the bounds of its days add up to {low} and {high}.")
+        st.caption(f"The change brings {gain} sales; between {low} and {high} where all days err in the same direction.")
 
 
 def last_price(history: History, column: str) -> float:
-    known = history.rows[column].dropna() if column in history.rows else pd.Series(dtype=float)
+    source = history.rows if column in history.rows or history.stored is None else history.stored
+    known = source[column].dropna() if column in source else pd.Series(dtype=float)
     return float(known.iloc[-1]) if len(known) else 1.0
 
 

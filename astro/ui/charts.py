@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import html
 import math
 from collections.abc import Sequence
@@ -17,7 +18,8 @@ HISTORY = "#7f8c9b"
 FORECAST = "#1f83d6"
 OTHER = "#e08214"
 LESS = "#c2543d"
-SHOWN_DAYS = 180
+# So much history is drawn; so much of it, or twice the forecast, is in sight at first.
+SHOWN_DAYS, FEWEST_SHOWN = 180, 56
 
 
 def safe(name: str) -> str:
@@ -59,7 +61,7 @@ def _band(figure: go.Figure, series: Series, level: int, colour: str, name: str)
 
 
 def forecast_chart(history: pd.DataFrame, series: Series, level: int) -> go.Figure:
-    """The last days of history, the forecast after them and its band, hover by day."""
+    """The last days of history, the forecast after them and its band, hover by day; older days are reached by zooming out."""
     recent = history.tail(SHOWN_DAYS)
     figure = go.Figure()
     figure.add_scatter(
@@ -72,9 +74,13 @@ def forecast_chart(history: pd.DataFrame, series: Series, level: int) -> go.Figu
         mode="lines+markers" if len(series.dates) <= 45 else "lines",
         line={"color": FORECAST, "width": 2.5}, marker={"size": 5}, hovertemplate="%{y:,.1f}",
     )  # fmt: skip
+    shown = None
     if len(recent):
         figure.add_vline(x=recent[DATE].iloc[-1], line={"color": HISTORY, "dash": "dot", "width": 1})
-    return _layout(figure, 400, yaxis={"title": "sales per day", "rangemode": "tozero"})
+        days = max(FEWEST_SHOWN, 2 * len(series.dates))
+        first = max(recent[DATE].iloc[0], recent[DATE].iloc[-1] - dt.timedelta(days=days))
+        shown = [first, series.dates[-1] + dt.timedelta(days=1)]
+    return _layout(figure, 400, xaxis={"range": shown}, yaxis={"title": "sales per day", "rangemode": "tozero"})
 
 
 def two_charts(before: Series, after: Series, level: int) -> tuple[go.Figure, go.Figure]:

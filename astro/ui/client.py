@@ -21,6 +21,7 @@ DEFAULT_SERVER = "http://127.0.0.1:8080"
 STATE_SECONDS = 3.0
 FORECAST_SECONDS = 60.0
 MAX_ANSWER_BYTES = 64 << 20
+MAX_LISTED = 10_000
 
 
 class ServerError(Exception):
@@ -80,6 +81,16 @@ class Series:
 
     def _quantile(self, level: float) -> list[float] | None:
         return next((v for q, v in self.quantiles.items() if math.isclose(q, level, abs_tol=1e-9)), None)
+
+
+@dataclass(frozen=True)
+class Known:
+    """A series that a model knows. recent has its last days: date, sales and the planned columns, NaN where unknown."""
+
+    key: tuple[str, ...]
+    first: dt.date
+    last: dt.date
+    recent: pd.DataFrame
 
 
 @dataclass(frozen=True)
@@ -154,6 +165,17 @@ class Client:
                 if one.get("model") == model.member:
                     return {k: float(v) for k, v in one["overall"].items() if isinstance(v, int | float)}
         return {}
+
+    def series(self, model: Model, where: Sequence[str] = (), days: int = 0) -> tuple[list[Known], int]:
+        """The series that the model knows, at most MAX_LISTED, with their last days of sales, and how many there are.
+
+        where has the key values of the one that is wanted.
+        """
+        query = dict(zip(model.keys, where, strict=False)) | {"limit": 1 if where else MAX_LISTED, "days": days}
+        path = f"/v1/models/{urllib.parse.quote(model.name)}/series?{urllib.parse.urlencode(query)}"
+        with self._understanding():
+            answer = self._call("GET", path, None, STATE_SECONDS)
+            return [_known(model, one) for one in answer["series"]], int(answer["total"])
 
     def forecast(self, model: Model, history: History, horizon: int, drivers: bool = False) -> Forecast:
         """Forecasts horizon steps after the last sales, with all quantiles that the model has."""
@@ -250,6 +272,14 @@ def _model(m: Mapping[str, Any]) -> Model:
     )
 
 
+def _known(model: Model, one: Mapping[str, Any]) -> Known:
+    dates = [dt.date.fromisoformat(d[:10]) for d in one.get("dates") or ()]
+    recent = {DATE: dates, SALES: _numbers(one.get("sales") or ())}
+    recent |= {str(c): _numbers(v) for c, v in (one.get("known_future") or {}).items()}
+    first, last = (dt.date.fromisoformat(one[end][:10]) for end in ("first", "last"))
+    return Known(_key(model, one), first, last, pd.DataFrame(recent))
+
+
 def _request(model: Model, history: History, horizon: int) -> dict[str, Any]:
     body: dict[str, Any] = {
         "model": model.name,
@@ -257,6 +287,8 @@ def _request(model: Model, history: History, horizon: int) -> dict[str, Any]:
         "quantiles": list(model.levels),
         "history": _columns(history.rows, model),
     }
+    if history.append:
+        body["append"] = True
     if len(history.plan):
         body["plan"] = _columns(history.plan, model)
     return body

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import datetime as dt
 import gzip
 import io
@@ -87,12 +88,15 @@ class History:
 
     rows has the keys as text, date as datetime.date, sales as float and the planned columns as float, NaN where
     unknown, ordered by series and date. plan has the same columns less sales, for dates after the last sales of all.
+    Where append is set, rows continue what the model knows of the one series; stored has the last days of that.
     """
 
     rows: pd.DataFrame
     plan: pd.DataFrame
     keys: tuple[str, ...]
     notes: list[str] = field(default_factory=list)
+    append: bool = False
+    stored: pd.DataFrame | None = None
 
     def series(self) -> list[tuple[str, ...]]:
         """The names of the series, in the order of rows."""
@@ -101,8 +105,11 @@ class History:
         return list(dict.fromkeys(self.rows[list(self.keys)].itertuples(index=False, name=None)))
 
     def of(self, series: tuple[str, ...]) -> pd.DataFrame:
-        """The rows of one series."""
-        return select(self.rows, self.keys, series)
+        """The rows of one series, after the stored ones that they continue."""
+        rows = select(self.rows, self.keys, series)
+        if self.stored is None or not len(self.stored):
+            return rows
+        return pd.concat([self.stored[self.stored[DATE] < rows[DATE].iloc[0]], rows], ignore_index=True)
 
 
 def select(frame: pd.DataFrame, keys: Sequence[str], series: Sequence[str]) -> pd.DataFrame:
@@ -310,19 +317,27 @@ def arrange(frame: pd.DataFrame, keys: tuple[str, ...]) -> History:
 
 
 def missing_plan(history: History, roles: Roles) -> list[str]:
-    """The planned columns that a model reads and the history lacks."""
-    return [name for name in roles.plan if name not in history.rows]
+    """The planned columns that a model reads and the history lacks; a history that is continued has its own."""
+    return [] if history.append else [name for name in roles.plan if name not in history.rows]
 
 
 def complete(history: History, values: Mapping[str, float]) -> History:
     """history with columns that have one value on all days."""
-    return History(history.rows.assign(**values), history.plan.assign(**values), history.keys, history.notes)
+    return dataclasses.replace(history, rows=history.rows.assign(**values), plan=history.plan.assign(**values))
 
 
 def manual_days(last: dt.date, count: int = 7) -> pd.DataFrame:
     """The manual grid as it is at first: count days up to last."""
     days = [last - dt.timedelta(days=count - 1 - i) for i in range(count)]
     return pd.DataFrame({DATE: days, SALES: [5000.0 + 100 * i for i in range(count)]})
+
+
+def week_after(stored: pd.DataFrame, count: int = 7) -> list[float]:
+    """The sales that a grid of the days after stored begins with: those of the days before, a week earlier."""
+    sales = [float(v) for v in stored[SALES].tail(count)]
+    known = [v for v in sales if not math.isnan(v)]
+    usual = sum(known) / len(known) if known else 0.0
+    return [usual] * (count - len(sales)) + [max(0.0, usual if math.isnan(v) else v) for v in sales]
 
 
 def from_grid(grid: pd.DataFrame, roles: Roles, names: Mapping[str, str]) -> History:

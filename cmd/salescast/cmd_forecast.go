@@ -33,7 +33,7 @@ standard output.`,
 		Example: `  salescast forecast -c examples/bakery -w runs/bakery
   salescast get -w runs/bakery forecast/forecast.csv --to forecast.csv
   salescast forecast -c examples/bakery -w runs/today --model models:/sales_forecast_ensemble@champion
-  salescast forecast --model runs/bakery --input examples/bakery/bakery_daily.csv > forecast.csv`,
+  salescast forecast --model runs/bakery --input examples/bakery/bakery_daily.csv.gz > forecast.csv`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			switch {

@@ -55,7 +55,7 @@ Clients send the token of ` + tokenEnv + ` or --token-file as "Authorization: Be
 server listens on loopback addresses only, unless --insecure. GET /openapi.json describes the routes.
 
 Reads bundles. Writes nothing. SIGTERM ends it when the requests at work are answered.`,
-		Example: "  salescast serve --model runs/bakery\n  salescast serve --model models:/sales@champion --listen 0.0.0.0:8080 --token-file /run/secrets/token",
+		Example: "  salescast serve --model runs/bakery\n  salescast serve --model models:/sales_forecast_ensemble@champion --listen 0.0.0.0:8080 --token-file /run/secrets/token",
 		Args:    cobra.NoArgs,
 		RunE:    func(cmd *cobra.Command, _ []string) error { return a.serve(cmd, f) },
 	}

@@ -12,6 +12,7 @@ import (
 	"runtime/debug"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/rs/zerolog"
@@ -89,7 +90,11 @@ func (a *app) complain(cmd *cobra.Command, err error) {
 	}
 }
 
+// keepOrder has cobra list commands as they were added; it reads that from a variable of its own.
+var keepOrder = sync.OnceFunc(func() { cobra.EnableCommandSorting = false })
+
 func (a *app) rootCommand() *cobra.Command {
+	keepOrder()
 	root := &cobra.Command{
 		Use:   "salescast",
 		Short: "Forecast sales, and know how good the forecast is",

@@ -7,6 +7,7 @@ import http.server
 import json
 import sys
 import threading
+import urllib.parse
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,8 @@ class FakeServer:
         self.models = [model("bakery/ensemble", 28), model("bakery/xgboost", 28), model("long/ensemble", 120, plan=())]
         self.version = "1"
         self.failures: list[dict[str, str]] = []
+        self.known = [("B1", "P1"), ("B1", "P2"), ("=B2", "P3")]
+        self.total = 0
         self.token = ""
         self.port = 0
         self._http: http.server.ThreadingHTTPServer | None = None
@@ -72,11 +75,14 @@ class FakeServer:
             return 401, {"error": {"code": "unauthorized", "message": "the token is missing or wrong"}}
         if path == "/v1/models":
             return 200, {"models": [m | {"version": self.version} for m in self.models], "failures": self.failures}
+        path, _, query = path.partition("?")
         for m in self.models:
+            if path == f"/v1/models/{m['name']}/series":
+                return 200, self._series(m, dict(urllib.parse.parse_qsl(query)))
             if path == "/v1/models/" + m["name"]:
                 figures = {"wape": 0.31, "rmsse": 0.7, "coverage_95": 0.96}
                 return 200, m | {"features": [], "metrics": {"models": [{"model": m["model"], "overall": figures}]}}
-        unknown = set(body or {}) - {"model", "history", "plan", "horizon", "quantiles", "drivers", "changes"}
+        unknown = set(body or {}) - {"model", "history", "append", "plan", "horizon", "quantiles", "drivers", "changes"}
         if unknown:
             return 400, {"error": {"code": "bad_request", "message": f"unknown field {unknown}"}}
         if self.refusal:
@@ -86,6 +92,20 @@ class FakeServer:
         if path == "/v1/whatif":
             return 200, self._whatif(body)
         return 404, {"error": {"code": "not_found", "message": "there is nothing at this path"}}
+
+    def _series(self, m: Any, query: dict[str, str]) -> Any:
+        names = self.known if m["keys"] else [()]
+        found = []
+        for key in names:
+            one = dict(zip(m["keys"], key, strict=True))
+            if all(query.get(k, v) == v for k, v in one.items()):
+                found.append({"id": one, "first": "2016-01-02", "last": "2019-04-30"})
+        for one in found:
+            days = int(query["days"])
+            dates = [dt.date(2019, 4, 30) - dt.timedelta(days=days - 1 - i) for i in range(days)]
+            one |= {"dates": [d.isoformat() for d in dates], "sales": [None if i == days - 3 else 100 + i for i in range(days)]}
+            one["known_future"] = {k: [3.5] * days for k in m["known_future"]}
+        return {"model": m["model"], "total": self.total or len(found), "series": found[: int(query["limit"])]}
 
     def _whatif(self, body: Any) -> Any:
         base, changed = self._forecast(body, 1.0), self._forecast(body, 1.5)

@@ -61,6 +61,7 @@ def test_the_sidebar_is_what_the_server_says(app: AppTest) -> None:
 
 
 def test_manual_and_sample_survive_every_click(app: AppTest, server: FakeServer) -> None:
+    app.radio("manual_kind").set_value("New").run()
     click(app, "manual")
     assert not app.exception
     assert metric(app, "Forecast period") == "28 days"
@@ -80,6 +81,51 @@ def test_manual_and_sample_survive_every_click(app: AppTest, server: FakeServer)
     app.selectbox("model").select("bakery/ensemble").run()
     app.selectbox("model").select("bakery/xgboost").run()
     assert len([r for r in server.requests if r[1] == "/v1/forecast"]) == asked, "the same question is asked once"
+
+
+def test_a_known_series_is_continued(app: AppTest, server: FakeServer) -> None:
+    assert app.selectbox("known_store").options == ["B1", "=B2"]
+    assert app.selectbox("known_item").options == ["P1", "P2"]
+    assert "B1 / P1 is known from 2016-01-02 to 2019-04-30" in texts(app)
+    click(app, "manual")
+    body = server.requests[-1][2]
+    assert body["append"] is True
+    assert body["history"]["date"] == [f"2019-05-0{i}" for i in range(1, 8)]
+    week = [273, 274, 275, 276, pytest.approx((273 + 274 + 275 + 276 + 278 + 279) / 6), 278, 279]
+    assert body["history"]["sales"] == week, "as the week before, with what is usual for a day that is not known"
+    assert set(body["history"]) == {"store", "item", "date", "sales"}, "the plan is the stored one"
+    assert body["history"]["item"] == ["P1"] * 7
+    assert "lack what the model reads" not in str([e.label for e in app.expander])
+    app.checkbox("whatif_price_on").check().run()
+    assert app.number_input("whatif_price").value == 3.5, "the last stored price"
+    assert server.requests[-1][2]["append"] is True
+    app.selectbox("known_store").select("=B2").run()
+    assert not app.exception
+    assert app.selectbox("known_item").options == ["P3"]
+    assert server.requests[-1][2]["history"]["store"] == ["=B2"] * 7
+    app.radio("manual_kind").set_value("New").run()
+    app.text_input("manual_store").set_value("corner").run()
+    app.radio("manual_kind").set_value("Known to the model").run()
+    assert app.selectbox("known_store").value == "=B2", "what is hidden for a while is not forgotten"
+    app.radio("manual_kind").set_value("New").run()
+    assert app.text_input("manual_store").value == "corner"
+    asked = [r[1] for r in server.requests].count("/v1/models/bakery/ensemble/series?limit=10000&days=0")
+    assert asked == 1, "the list is asked for once"
+
+
+def test_a_list_of_series_that_is_cut_is_said(app: AppTest, server: FakeServer) -> None:
+    server.total, server.version = 12_345, "2"
+    app.run()
+    assert "The first 3 of 12,345 series are offered" in texts(app)
+
+
+def test_a_server_without_a_list_leaves_new_series(app: AppTest, server: FakeServer) -> None:
+    server.known, server.version = [], "2"
+    app.run()
+    assert "Choose a new one" in texts(app)
+    assert app.button("forecast_manual").disabled
+    app.radio("manual_kind").set_value("New").run()
+    assert not app.button("forecast_manual").disabled
 
 
 def test_an_upload_is_forecast_by_series(app: AppTest, server: FakeServer) -> None:
@@ -195,5 +241,6 @@ def test_a_model_without_keys_or_intervals_or_future(server: FakeServer, monkeyp
     app = AppTest.from_file(str(UI / "app.py"), default_timeout=30).run()
     click(app, "manual")
     assert not app.exception
+    assert server.requests[-1][2]["append"] is True
     assert metric(app, "Forecast period") == "1 day"
     assert "gives no intervals" in texts(app)

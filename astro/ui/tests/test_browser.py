@@ -6,6 +6,7 @@ Pictures are written to SALESCAST_PICTURES, a temporary folder unless set.
 from __future__ import annotations
 
 import csv
+import dataclasses
 import datetime as dt
 import gzip
 import io
@@ -22,8 +23,8 @@ import pytest
 from conftest import UI, FakeServer
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
-from client import Client
-from data import Roles, check, read_table
+from client import Client, Forecast
+from data import Roles, check, from_grid, manual_days, read_table, week_after
 
 CHROMIUM = os.environ.get("CHROMIUM", "/usr/bin/chromium")
 EXAMPLE = UI.parent.parent / "examples" / "bakery"
@@ -158,17 +159,48 @@ def picture(page: Page, name: str) -> None:
     page.screenshot(path=folder / f"{name}.png", full_page=True)
 
 
-def test_the_file_that_is_downloaded_has_the_numbers_of_the_server(page: Page, served: RealServer | FakeServer) -> None:
+def downloaded(page: Page) -> list[list[str]]:
+    """The rows of the CSV that the button gives."""
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Download CSV").click()
+    assert dt.datetime.strptime(download.value.suggested_filename, "sales_forecast_%Y%m%d_%H%M%S.csv")
+    return list(csv.reader(io.StringIO(Path(download.value.path()).read_text())))
+
+
+def lines(forecast: Forecast, named: bool) -> list[list[str | float]]:
+    """What the file is to hold of the server's answer, its numbers as they are."""
+    out: list[list[str | float]] = []
+    for series in forecast.series:
+        lower, upper = series.band(95)
+        assert lower
+        assert upper
+        for day, *numbers in zip(series.dates, series.point, lower, upper, strict=True):
+            out.append([*(series.key if named else ()), day.isoformat(), *numbers])
+    return out
+
+
+def numbers(row: list[str]) -> list[str | float]:
+    """A row of the file with numbers for its last three cells."""
+    return [*(c.removeprefix("'") for c in row[:-3]), *map(float, row[-3:])]
+
+
+def drawn(page: Page, name: str) -> list[float]:
+    """The numbers of a line of the first chart, as the browser has them."""
+    found = page.evaluate(
+        """name => Array.from(document.querySelectorAll('.js-plotly-plot'), p => p._fullData)
+            .flat().filter(t => t.name === name).map(t => Array.from(t.y))""",
+        name,
+    )
+    return [float(v) for v in found[0]]
+
+
+def test_the_file_that_is_downloaded_has_the_numbers_of_the_server_and_of_the_chart(page: Page, served: RealServer | FakeServer) -> None:
     one, two = first_series(2)
     content = bakery([one, two], {two: ("=cmd|' /C calc'!A0", SCRIPT)})
     upload(page, content)
     expect(page.get_by_text("Loaded 2,430 records")).to_be_visible()
     forecast(page)
-    with page.expect_download() as download:
-        page.get_by_role("button", name="Download CSV").click()
-    name = download.value.suggested_filename
-    assert dt.datetime.strptime(name, "sales_forecast_%Y%m%d_%H%M%S.csv")
-    rows = list(csv.reader(io.StringIO(Path(download.value.path()).read_text())))
+    rows = downloaded(page)
     assert rows[0] == ["store", "item", "date", "predicted_sales", "lower_bound", "upper_bound"]
 
     client = Client(served.address)
@@ -176,19 +208,21 @@ def test_the_file_that_is_downloaded_has_the_numbers_of_the_server(page: Page, s
     table = read_table("f", content)
     known = {n: n if n in table.columns else None for n in ("date", "sales", *model.keys, *model.plan)}
     answer = client.forecast(model, check(table, known, {}, Roles(model.keys, model.plan)), 28)
-    expected = []
-    for series in answer.series:
-        lower, upper = series.band(95)
-        assert lower
-        assert upper
-        for row in zip(series.dates, series.point, lower, upper, strict=True):
-            expected.append([*series.key, row[0].isoformat(), *row[1:]])
-    got = [[r[0].removeprefix("'"), r[1], r[2], *map(float, r[3:])] for r in rows[1:]]
-    assert got == expected
+    assert [numbers(r) for r in rows[1:]] == lines(answer, named=True)
     assert any(r[0].startswith("'=cmd") for r in rows), "a formula is text"
+    shown = [r for r in rows[1:] if numbers(r)[0] == answer.series[0].key[0]]
+    for name, column in (("Forecast", 3), ("lower", 4), ("upper", 5)):
+        assert drawn(page, name) == [float(r[column]) for r in shown], f"{name} is drawn as it is written"
+    choice = page.get_by_role("combobox", name="Series")
+    choice.scroll_into_view_if_needed()
+    settled(page)  # scrolling closes the list
+    choice.click()
+    page.get_by_role("option").filter(has_text="B002").click()
+    settled(page)
+    expect(page.get_by_role("button", name="Download CSV")).to_be_visible()
 
 
-def test_bad_files_are_told_and_a_good_one_follows(page: Page) -> None:
+def test_bad_files_are_told_and_a_good_one_follows(page: Page, tmp_path: Path) -> None:
     head = b"store,item,date,sales\n"
     bomb = io.BytesIO()
     with gzip.GzipFile(fileobj=bomb, mode="wb") as f:
@@ -199,12 +233,18 @@ def test_bad_files_are_told_and_a_good_one_follows(page: Page) -> None:
         ("wide.csv", b",".join(b"c%d" % i for i in range(10_000)) + b"\n", "10,000 columns"),
         ("bomb.csv.gz", bomb.getvalue(), "unpacks to more than 40 MB"),
         ("empty.csv", b"", "is empty"),
-        ("huge.csv", b"x" * (21 << 20), "must be 20.0MB or smaller"),
+        ("nan.csv", head + b"a,b,2026-01-01,NaN\n", "No row has sales"),
     ):
         upload(page, content, name)
         expect(page.get_by_text(message).first).to_be_visible()
-    page.reload()
-    expect(page.get_by_text("Server ready")).to_be_visible()
+        expect(page.get_by_role("button", name="Forecast", exact=True).locator("visible=true")).to_be_disabled()
+    huge = tmp_path / "huge.csv"
+    with huge.open("wb") as f:
+        f.truncate(200 << 20)
+    page.locator("input[type=file]").set_input_files(huge)
+    expect(page.get_by_text("must be 20.0MB or smaller").first).to_be_visible()
+    expect(page.get_by_text("leave out old years of a larger one")).to_be_visible()
+    page.get_by_role("button", name="Remove huge.csv").click()
     upload(page, bakery(first_series(1)))
     expect(page.get_by_text("Loaded 1,215 records")).to_be_visible()
 
@@ -215,6 +255,7 @@ def test_data_survive_tabs_and_models(page: Page) -> None:
     page.get_by_label("Days", exact=True).press("Enter")
     forecast(page)
     tab(page, "Manual")
+    page.get_by_text("New", exact=True).click()
     expect(page.get_by_test_id("stDataFrame").locator("visible=true")).to_be_visible()
     store = page.get_by_label("Store").locator("visible=true")
     store.fill("corner")
@@ -233,21 +274,75 @@ def test_data_survive_tabs_and_models(page: Page) -> None:
     expect(page.get_by_test_id("stMetricValue").get_by_text("28 days")).to_be_visible()
 
 
-def test_the_grid_is_edited_with_the_keyboard(page: Page) -> None:
+def test_a_known_series_is_continued_in_the_grid_with_the_keyboard(page: Page, served: RealServer | FakeServer) -> None:
     tab(page, "Manual")
-    forecast(page)
-    total = page.get_by_test_id("stMetricValue").first.inner_text()
+    expect(page.get_by_text("is known from").first).to_be_visible()
+    client = Client(served.address)
+    model = client.models()[0][0]
+    known, _ = client.series(model)
+    other = next(k for k in known if k.key[0] == known[0].key[0] and k.key != known[0].key)
+    page.get_by_role("combobox", name="Item").locator("visible=true").click()
+    page.get_by_role("option", name=other.key[1]).click()
+    expect(page.get_by_text(" / ".join(other.key) + " is known from")).to_be_visible()
+    settled(page)
     grid = page.get_by_test_id("stDataFrame").locator("visible=true").locator("canvas").first
     grid.scroll_into_view_if_needed()
     box = grid.bounding_box()
     assert box
-    page.mouse.dblclick(box["x"] + box["width"] * 0.7, box["y"] + 52)
-    page.wait_for_timeout(500)
-    page.keyboard.press("Control+A")
-    page.keyboard.type("90000", delay=30)
-    page.keyboard.press("Enter")
+    page.mouse.click(box["x"] + box["width"] * 0.7, box["y"] + 52)
+    entered = [123.5, 0.0, 77.0]
+    for value in entered:
+        page.keyboard.press("Enter")
+        editor = page.locator("#portal input")
+        expect(editor).to_be_focused()
+        page.keyboard.press("Control+A")
+        page.keyboard.type(str(value), delay=20)
+        page.keyboard.press("Enter")
+        expect(editor).to_have_count(0)
+        settled(page)
+    forecast(page)
+    rows = downloaded(page)
+    assert rows[0] == ["date", "predicted_sales", "lower_bound", "upper_bound"]
+
+    recent = client.series(model, other.key, 7)[0][0].recent
+    week = manual_days(other.last + dt.timedelta(days=7)).assign(sales=[*entered, *week_after(recent)[3:]])
+    names = dict(zip(model.keys, other.key, strict=True))
+    asked = dataclasses.replace(from_grid(week, Roles(model.keys, model.plan), names), append=True)
+    answer = client.forecast(model, asked, 28)
+    assert answer.series[0].dates[0] == other.last + dt.timedelta(days=8)
+    assert [numbers(r) for r in rows[1:]] == lines(answer, named=False)
+    assert len(drawn(page, "History")) > 150, "the stored history is drawn before the week"
+    tab(page, "Sample")
+    forecast(page)
+    tab(page, "Manual")
+    page.get_by_text("New", exact=True).click()
     settled(page)
-    expect(page.get_by_test_id("stMetricValue").first).not_to_have_text(total)
+    page.get_by_text("Known to the model", exact=True).click()
+    settled(page)
+    forecast(page)
+    assert downloaded(page) == rows, "the week is as it was entered"
+
+
+def test_the_keyboard_is_enough(page: Page) -> None:
+    tab(page, "Upload")
+    page.get_by_role("tab", name="Upload").focus()
+    for _ in range(2):
+        page.keyboard.press("ArrowRight")
+    page.keyboard.press("Enter")
+    expect(page.get_by_label("Days", exact=True)).to_be_visible()
+    button = page.get_by_role("button", name="Forecast", exact=True).locator("visible=true")
+    for _ in range(40):
+        page.keyboard.press("Tab")
+        if button.evaluate("e => e === document.activeElement"):
+            break
+    expect(button).to_be_focused()
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("button", name="Download CSV")).to_be_visible()
+    page.get_by_role("slider", name="Forecast days").focus()
+    for _ in range(3):
+        page.keyboard.press("ArrowLeft")
+    expect(page.get_by_test_id("stMetricValue").get_by_text("25 days")).to_be_visible()
+    page.get_by_role("radio", name="80 %").locator("visible=true").press("Space")
 
 
 def test_what_if_stands_side_by_side(page: Page) -> None:
@@ -263,7 +358,7 @@ def test_a_server_that_returns_is_found_without_a_reload(page: Page, served: Rea
     forecast(page)
     served.stop()
     try:
-        expect(page.get_by_text("Server away")).to_be_visible()
+        expect(page.get_by_text("Server away")).to_be_visible(timeout=8_000)
         expect(page.get_by_text("does not answer").first).to_be_visible()
     finally:
         served.start()
