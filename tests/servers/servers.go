@@ -58,7 +58,12 @@ func Tool(t testing.TB, name string) string {
 
 func freePort(t testing.TB) string {
 	t.Helper()
-	l, err := (&net.ListenConfig{}).Listen(context.Background(), "tcp", "127.0.0.1:0")
+	return freePortAt(t, loopback)
+}
+
+func freePortAt(t testing.TB, host string) string {
+	t.Helper()
+	l, err := (&net.ListenConfig{}).Listen(context.Background(), "tcp", host+":0")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -70,10 +75,17 @@ func freePort(t testing.TB) string {
 	return port
 }
 
+const loopback = "127.0.0.1"
+
 // run starts a server and waits until path answers 200.
 func run(t testing.TB, dir, health, port string, env []string, args ...string) *Server {
 	t.Helper()
-	s := &Server{URL: "http://127.0.0.1:" + port, Dir: dir, client: http.DefaultClient, args: args, env: env, log: filepath.Join(dir, "server.log")}
+	return runAt(t, loopback, dir, health, port, env, args...)
+}
+
+func runAt(t testing.TB, host, dir, health, port string, env []string, args ...string) *Server {
+	t.Helper()
+	s := &Server{URL: "http://" + host + ":" + port, Dir: dir, client: http.DefaultClient, args: args, env: env, log: filepath.Join(dir, "server.log")}
 	s.Start(t, health)
 	t.Cleanup(func() { s.Stop(t) })
 	return s
@@ -149,10 +161,16 @@ func (s *Server) Stop(testing.TB) {
 // MinIO starts a MinIO server.
 func MinIO(t testing.TB) *Server {
 	t.Helper()
-	dir, port := t.TempDir(), freePort(t)
-	return run(t, dir, "/minio/health/ready", port,
+	return MinIOAt(t, loopback)
+}
+
+// MinIOAt starts a MinIO server that listens on an address of this machine.
+func MinIOAt(t testing.TB, host string) *Server {
+	t.Helper()
+	dir, port := t.TempDir(), freePortAt(t, host)
+	return runAt(t, host, dir, "/minio/health/ready", port,
 		[]string{"MINIO_ROOT_USER=" + AccessKey, "MINIO_ROOT_PASSWORD=" + SecretKey, "MINIO_BROWSER=off", "MINIO_UPDATE=off"},
-		Tool(t, "bin/minio"), "server", filepath.Join(dir, "data"), "--address", "127.0.0.1:"+port, "--quiet")
+		Tool(t, "bin/minio"), "server", filepath.Join(dir, "data"), "--address", host+":"+port, "--quiet")
 }
 
 // MinIOTLS starts a MinIO server that speaks TLS with a certificate of a private authority, and returns the file of that authority's
@@ -245,10 +263,16 @@ func MLflowVersion() string {
 // MLflow starts an MLflow tracking server that proxies its artifacts, which lie in its folder.
 func MLflow(t testing.TB, extra ...string) *Server {
 	t.Helper()
-	dir, port := t.TempDir(), freePort(t)
+	return MLflowAt(t, loopback, extra...)
+}
+
+// MLflowAt starts such a server that listens on an address of this machine.
+func MLflowAt(t testing.TB, host string, extra ...string) *Server {
+	t.Helper()
+	dir, port := t.TempDir(), freePortAt(t, host)
 	args := []string{
 		Tool(t, "venvs/mlflow-"+MLflowVersion()+"/bin/mlflow"), "server", "--backend-store-uri", "sqlite:///" + filepath.Join(dir, "mlflow.db"),
-		"--serve-artifacts", "--artifacts-destination", filepath.Join(dir, "artifacts"), "--host", "127.0.0.1", "--port", port, "--workers", "1",
+		"--serve-artifacts", "--artifacts-destination", filepath.Join(dir, "artifacts"), "--host", host, "--port", port, "--workers", "1",
 	}
 	env := []string{"MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false", "MLFLOW_DISABLE_TELEMETRY=true"}
 	for _, e := range extra {
@@ -258,5 +282,5 @@ func MLflow(t testing.TB, extra ...string) *Server {
 			args = append(args, e)
 		}
 	}
-	return run(t, dir, "/health", port, env, args...)
+	return runAt(t, host, dir, "/health", port, env, args...)
 }
