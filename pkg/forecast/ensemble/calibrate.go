@@ -6,6 +6,7 @@ import (
 
 	"salescast/pkg/calendar"
 	"salescast/pkg/conformal"
+	"salescast/pkg/forecast/seasonal"
 	"salescast/pkg/panel"
 )
 
@@ -58,8 +59,37 @@ func spread(ctx context.Context, c *conformal.Calibration, p *panel.Panel, serie
 			own = size[a:b]
 		}
 		c.Apply(series(s), point[a:b], own, dst[a*n:b*n])
+		if !Mature(p, s, origin) {
+			widen(p, s, origin, point[a:b], c.Levels, dst[a*n:b*n])
+		}
 	}
 	return nil
+}
+
+// widen makes the quantiles of a series with little or no history at least as wide as what is known of it lets them be: the errors of
+// older series do not say how far it is from its kin.
+func widen(p *panel.Panel, s int, origin calendar.Step, point, levels, dst []float64) {
+	n := len(levels)
+	wide := make([]float64, n)
+	for h, y := range point {
+		if !finite(y) {
+			continue
+		}
+		q := dst[h*n : (h+1)*n]
+		floor := math.Inf(-1)
+		if y >= 0 && !(q[0] < 0) {
+			floor = 0
+		}
+		seasonal.Normal(y, seasonal.Spread(y, int(origin)+1-int(p.Start[s]), p.Frequency), levels, false, wide)
+		for k := range q {
+			switch {
+			case levels[k] < 0.5:
+				q[k] = min(q[k], max(wide[k], floor))
+			case levels[k] > 0.5:
+				q[k] = max(q[k], wide[k])
+			}
+		}
+	}
 }
 
 func identity(s int) int { return s }

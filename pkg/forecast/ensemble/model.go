@@ -190,6 +190,11 @@ func Uncalibrated(ctx context.Context, r forecast.Request, out *forecast.Predict
 			}
 		}
 	}
+	for s := range r.Panel.Series() {
+		if n, k := r.Horizon, len(r.Levels); !Mature(r.Panel, s, r.Origin) {
+			widen(r.Panel, s, r.Origin, out.Point[s*n:(s+1)*n], r.Levels, out.Quantiles[s*n*k:(s+1)*n*k])
+		}
+	}
 	return nil
 }
 

@@ -27,8 +27,8 @@ type Forecaster struct {
 	Learners Learners
 }
 
-// ErrTooShort says that no series has enough history to train on.
-var ErrTooShort = errors.New("no series has enough history to train on")
+// ErrTooShort says that no series has enough history to train on, or that all that was sold is nothing.
+var ErrTooShort = errors.New("no series has enough history with sales to train on")
 
 // Fit implements [forecast.Forecaster]. It answers ErrTooShort where there are no training rows. Series without enough history at
 // the origin are not forecast: their points are NaN.
@@ -50,7 +50,7 @@ func (f Forecaster) fit(ctx context.Context, p *panel.Panel, origin calendar.Ste
 		return nil, err
 	}
 	rows := draw(p, f.Strategy, origin, f.Horizon, f.Rows, seasonal.MinHistory(p.Frequency), f.Seed)
-	if len(rows.rows) == 0 {
+	if len(rows.rows) == 0 || !anySold(p, rows.rows) {
 		return nil, ErrTooShort
 	}
 	scales, err := scalesOf(plan, p, kind, rows.rows)
@@ -91,6 +91,16 @@ func scalesOf(plan *feature.Plan, p *panel.Panel, kind feature.ScaleKind, rows [
 	}
 	out := make([]float64, len(rows))
 	return out, newStates(bare, p).Fill(rows, kind, &panel.Frame{}, out)
+}
+
+// anySold says whether any row has a sale that is not 0: of zeros alone there is nothing to learn, and engines refuse them.
+func anySold(p *panel.Panel, rows []feature.Row) bool {
+	for _, r := range rows {
+		if row, ok := p.Row(int(r.Series), r.Target); ok && p.Target[row] != 0 {
+			return true
+		}
+	}
+	return false
 }
 
 func observed(p *panel.Panel, origin calendar.Step) int {

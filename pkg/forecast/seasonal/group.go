@@ -30,8 +30,15 @@ func MinHistory(f calendar.Frequency) int {
 	return base
 }
 
-// Forecast implements [forecast.Model]. Quantiles are normal, with the standard deviation of a Poisson variable or, if larger, half
-// the forecast: little is known.
+// Spread is the standard deviation to be expected of a forecast for a series with so many known steps: that of a Poisson variable or, if
+// larger, half the forecast where nothing is known. The half shrinks with the square root of what is, against two weeks (four weeks, two
+// months).
+func Spread(point float64, known int, f calendar.Frequency) float64 {
+	p := prior(f)
+	return max(math.Sqrt(math.Abs(point)), 0.5*math.Abs(point)*math.Sqrt(p/(p+float64(max(known, 0)))))
+}
+
+// Forecast implements [forecast.Model]. Quantiles are normal, with the standard deviation of [Spread].
 func (m groupModel) Forecast(ctx context.Context, r forecast.Request) (*forecast.Prediction, error) {
 	all := make([]int, r.Panel.Series())
 	for s := range all {
@@ -61,7 +68,7 @@ func (m groupModel) forecast(ctx context.Context, r forecast.Request, series []i
 		for h := 1; h <= r.Horizon; h++ {
 			i := out.At(s, h)
 			out.Point[i] = ratio * kin[seasonOf(p.Frequency, r.Origin+calendar.Step(h))]
-			normal(out.Point[i], max(math.Sqrt(math.Abs(out.Point[i])), 0.5*math.Abs(out.Point[i])), r.Levels, m.NonNegative, out.QuantilesAt(i))
+			Normal(out.Point[i], Spread(out.Point[i], v.n(), p.Frequency), r.Levels, m.NonNegative, out.QuantilesAt(i))
 		}
 	}
 	return out, nil
@@ -77,9 +84,21 @@ func seasonOf(f calendar.Frequency, at calendar.Step) int {
 	return 0
 }
 
+// prior is how many steps of a series say as much of it as its kin do.
+func prior(f calendar.Frequency) float64 {
+	switch f.Unit {
+	case calendar.Weekly:
+		return 4
+	case calendar.Monthly:
+		return 2
+	case calendar.Daily:
+	}
+	return 14
+}
+
 // ratio is the series' own sales over those of its kin at the same steps, shrunk to 1 by two weeks (four weeks, two months) of the kin's.
 func (k profile) ratio(v history, f calendar.Frequency, start calendar.Step) float64 {
-	prior := map[calendar.Unit]float64{calendar.Daily: 14, calendar.Weekly: 4, calendar.Monthly: 2}[f.Unit]
+	prior := prior(f)
 	var own, kin, n float64
 	for i := max(0, len(v.target)-2*MinHistory(f)); i < len(v.target); i++ {
 		if y, ok := v.at(i); ok {

@@ -57,14 +57,14 @@ func (m naiveModel) Forecast(ctx context.Context, r forecast.Request) (*forecast
 				}
 			}
 			width := deviation * math.Sqrt(float64(ahead))
-			normal(out.Point[i], width, r.Levels, m.NonNegative, out.QuantilesAt(i))
+			Normal(out.Point[i], width, r.Levels, m.NonNegative, out.QuantilesAt(i))
 		}
 	}
 	return out, nil
 }
 
-// normal writes the quantiles of a normal distribution into dst.
-func normal(mean, deviation float64, levels []float64, nonNegative bool, dst []float64) {
+// Normal writes the quantiles of a normal distribution into dst.
+func Normal(mean, deviation float64, levels []float64, nonNegative bool, dst []float64) {
 	for k, q := range levels {
 		dst[k] = mean + deviation*math.Sqrt2*math.Erfinv(2*q-1)
 		if nonNegative {

@@ -81,7 +81,7 @@ func (m smoothingModel) Forecast(ctx context.Context, r forecast.Request) (*fore
 				out.Point[i] = max(out.Point[i], 0)
 			}
 			width := fit.deviation * factor * math.Sqrt(1+fit.alpha*fit.alpha*float64(h-1))
-			normal(out.Point[i], width, r.Levels, m.NonNegative, out.QuantilesAt(i))
+			Normal(out.Point[i], width, r.Levels, m.NonNegative, out.QuantilesAt(i))
 		}
 	}
 	return out, nil
