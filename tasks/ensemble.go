@@ -35,9 +35,15 @@ func Ensemble(ctx context.Context, env Env, o EnsembleOptions) (*Result, error) 
 			return nil, &Error{Kind: KindUsage, Op: "combine models", Err: err, Hint: "name trained models"}
 		}
 	}
+	if o.Method == string(ensemble.ByLoss) {
+		o.Method = "" // the same, and so the same answer
+	}
+	if o.Method != "" && !slices.Contains(ensemble.Methods(), o.Method) {
+		return nil, &Error{Kind: KindUsage, Op: "combine models", Err: fmt.Errorf("there is no method %q", o.Method), Hint: fmt.Sprintf("the methods are %v", ensemble.Methods())}
+	}
 	step := stepSpec{
 		Name: "ensemble", Options: o, Inputs: append([]string{"validate"}, trainSteps(o.Models)...), Seed: o.Seed, Force: o.Force,
-		Salt: map[string]string{"bundle": bundle.Schema, "totals": "1", "mlmodel": bundle.MLmodelVersion()},
+		Salt: map[string]string{"bundle": bundle.Schema, "totals": "1", "weights": "2", "mlmodel": bundle.MLmodelVersion()},
 	}
 	return runStep(ctx, env, step, func(ctx context.Context, s *Step) error {
 		c := combiner{env: env, step: s, options: o, specs: specs, points: map[pointsKey][]float64{}}
@@ -159,7 +165,7 @@ func (c *combiner) baseline(ctx context.Context) error {
 func (c *combiner) at(name string, o calendar.Step) []float64 { return c.points[pointsKey{name, o}] }
 
 func (c *combiner) settings(specs ...member.Spec) ensemble.Settings {
-	set := ensemble.Settings{Levels: c.options.Quantiles, NonNegative: c.options.NonNegative}
+	set := ensemble.Settings{Levels: c.options.Quantiles, NonNegative: c.options.NonNegative, Method: ensemble.Method(c.options.Method)}
 	for _, s := range specs {
 		set.Candidates = append(set.Candidates, ensemble.Candidate{Name: s.Name, Statistical: s.Statistical()})
 	}

@@ -88,8 +88,10 @@ type TrainOptions struct {
 // EnsembleOptions weigh the members and calibrate intervals.
 type EnsembleOptions struct {
 	// Models are the trained members; empty are those of [DefaultModels] under Preset.
-	Models      []string        `json:"models"`
-	Preset      string          `json:"-"`
+	Models []string `json:"models"`
+	Preset string   `json:"-"`
+	// Method says how weights are found: loss or stacking; empty is loss.
+	Method      string          `json:"method,omitempty"`
 	Horizon     int             `json:"horizon"`
 	Backtest    BacktestOptions `json:"backtest"`
 	Quantiles   []float64       `json:"quantiles"`

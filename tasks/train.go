@@ -15,6 +15,7 @@ import (
 	"salescast/pkg/columnar"
 	"salescast/pkg/feature"
 	"salescast/pkg/forecast"
+	"salescast/pkg/forecast/ensemble"
 	"salescast/pkg/forecast/member"
 	"salescast/pkg/panel"
 	"salescast/pkg/regress"
@@ -22,6 +23,9 @@ import (
 
 // ModelNames are the members that can be trained.
 func ModelNames() []string { return member.Names() }
+
+// EnsembleMethods are the ways to find weights, the default first.
+func EnsembleMethods() []string { return ensemble.Methods() }
 
 // The presets choose the members where none are named: for the least error, or for less time.
 const (

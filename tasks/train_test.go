@@ -1,6 +1,7 @@
 package tasks
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"math"
@@ -357,7 +358,7 @@ func TestDefaultModels(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if want := []string{"lightgbm", "xgboost", "smoothing", "smoothing_yearly"}; !slices.Equal(got, want) {
+	if want := []string{"lightgbm", "xgboost", "lightgbm_recursive", "smoothing", "smoothing_yearly"}; !slices.Equal(got, want) {
 		t.Errorf("%v, want %v", got, want)
 	}
 	for r := range p.Target { // thousands, never 0
@@ -366,5 +367,36 @@ func TestDefaultModels(t *testing.T) {
 	env = trainable(t, p)
 	if got, err = DefaultModels(t.Context(), env, "", trainHorizon, BacktestOptions{Origins: 3}); err != nil || !slices.Contains(got, "lightgbm_log") {
 		t.Errorf("large sales: %v, %v", got, err)
+	}
+}
+
+// The same members stacked have other weights, which are judged at the same origins; naming the default method changes nothing.
+func TestEnsembleMethods(t *testing.T) {
+	shape := forecasttest.Daily()
+	env := trainable(t, forecasttest.Panel(shape))
+	for _, m := range []string{"smoothing", "ets"} {
+		if _, err := Train(t.Context(), env, TrainOptions{Model: m, Horizon: trainHorizon, Backtest: BacktestOptions{Origins: 2}, NonNegative: true}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	o := EnsembleOptions{Models: []string{"smoothing", "ets"}, Horizon: trainHorizon, Backtest: BacktestOptions{Origins: 2}, Quantiles: trainQuantiles, NonNegative: true}
+	read := func(method string, want Status) []byte {
+		t.Helper()
+		o.Method = method
+		if r, err := Ensemble(t.Context(), env, o); err != nil || r.Status != want {
+			t.Fatalf("%s: %+v, %v", method, r, err)
+		}
+		return readStep(t, env, "ensemble", "weights.json")
+	}
+	loss := read("", Done)
+	if same := read("loss", Cached); !bytes.Equal(loss, same) {
+		t.Error("the default's name gave other weights")
+	}
+	if bytes.Equal(loss, read("stacking", Done)) {
+		t.Error("stacking gave the weights of losses")
+	}
+	o.Method = "voting"
+	if _, err := Ensemble(t.Context(), env, o); KindOf(err) != KindUsage {
+		t.Errorf("an unknown method: %v", err)
 	}
 }

@@ -28,6 +28,7 @@ weights.json, calibration.json, totals.json, backtest.parquet and backtest_total
 	}
 	settingFlag(cmd, "models", "models")
 	settingFlag(cmd, "preset", "preset")
+	settingFlag(cmd, "method", "ensemble.method")
 	settingFlag(cmd, "quantiles", "forecast.quantiles")
 	forceFlag(cmd, &force)
 	return cmd

@@ -36,6 +36,7 @@ type config struct {
 	Backtest tasks.BacktestOptions
 	Models   []string
 	Preset   string
+	Ensemble struct{ Method string }
 	Params   map[string]map[string]string
 	Register struct {
 		Enabled bool
@@ -165,6 +166,10 @@ func settings() []setting {
 		{
 			key: "preset", doc: "what models: auto looks for: the best forecast, or a fast one", at: func(c *config) any { return &c.Preset },
 			def: tasks.PresetBest, allowed: []string{tasks.PresetBest, tasks.PresetFast},
+		},
+		{
+			key: "ensemble.method", doc: "how the members' weights are found: by the loss of each, or by stacking, a ridge on all together", at: func(c *config) any { return &c.Ensemble.Method },
+			def: tasks.EnsembleMethods()[0], allowed: tasks.EnsembleMethods(),
 		},
 		{
 			key: "params", doc: "parameters of the models, in their engines' own names", at: func(c *config) any { return &c.Params }, def: "{}",

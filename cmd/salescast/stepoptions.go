@@ -50,7 +50,7 @@ func (c *config) models() []string {
 
 func (c *config) ensembleOptions(force bool) tasks.EnsembleOptions {
 	return tasks.EnsembleOptions{
-		Models: c.models(), Preset: c.Preset, Horizon: c.Forecast.Horizon, Backtest: c.Backtest, Quantiles: c.Forecast.Quantiles,
+		Models: c.models(), Preset: c.Preset, Method: c.Ensemble.Method, Horizon: c.Forecast.Horizon, Backtest: c.Backtest, Quantiles: c.Forecast.Quantiles,
 		NonNegative: c.Forecast.NonNegative, Seed: c.Seed, Force: force,
 	}
 }

@@ -85,6 +85,8 @@ type Manifest struct {
 type Share struct {
 	Name   string  `json:"name"`
 	Weight float64 `json:"weight"`
+	// Steps are the weights by steps ahead; nil where Weight holds for all.
+	Steps []ensemble.StepWeight `json:"steps,omitempty"`
 	// Folder is where the member lies in the bundle; empty is members/NAME.
 	Folder string `json:"folder,omitempty"`
 }
@@ -304,7 +306,7 @@ func Write(ctx context.Context, w Writer, m Manifest, p *panel.Panel, f *ensembl
 		if err := copyMember(ctx, from.Reader, from.Folder, d, path.Join(membersFolder, share.Member)); err != nil {
 			return fmt.Errorf("write bundle: %w", err)
 		}
-		m.Members = append(m.Members, Share{Name: share.Member, Weight: share.Weight})
+		m.Members = append(m.Members, Share{Name: share.Member, Weight: share.Weight, Steps: share.Steps})
 	}
 	if f.Calibration != nil {
 		c := calibrationFile{Calibration: f.Calibration}
@@ -407,7 +409,7 @@ func Open(ctx context.Context, r Reader, loaders Loaders) (b *Bundle, err error)
 			return nil, fmt.Errorf("open bundle: %w", err)
 		}
 		out.plan = out.plan || o.Kind == member.Trees || o.Kind == member.Prophet
-		members = append(members, ensemble.Member{Weight: ensemble.Weight{Member: share.Name, Weight: share.Weight}, Model: o})
+		members = append(members, ensemble.Member{Weight: ensemble.Weight{Member: share.Name, Weight: share.Weight, Steps: share.Steps}, Model: o})
 	}
 	if len(members) == 0 {
 		return nil, errors.New("open bundle: it has no members")

@@ -193,21 +193,13 @@ func (c *Calibration) fitSeries(e Errors, series int) {
 
 func (c *Calibration) fitBuckets(e Errors, sigma []float64, f calendar.Frequency) {
 	last := int(slices.Max(e.Horizon))
-	c.Buckets = []Bucket{{From: 1, Factor: 1}}
-	if len(e.Series) < bucketRows {
-		return
+	c.Buckets = nil
+	for _, from := range HorizonBuckets(f, last) {
+		c.Buckets = append(c.Buckets, Bucket{From: from, Factor: 1})
 	}
-	switch f.Unit {
-	case calendar.Daily:
-		for from := 8; from <= last && from <= 22; from += 7 {
-			c.Buckets = append(c.Buckets, Bucket{From: from})
-		}
-	case calendar.Weekly, calendar.Monthly:
-		for _, from := range []int{3, 5} {
-			if from <= last {
-				c.Buckets = append(c.Buckets, Bucket{From: from})
-			}
-		}
+	if len(e.Series) < bucketRows {
+		c.Buckets = c.Buckets[:1]
+		return
 	}
 	sum, rows := make([]float64, len(c.Buckets)), make([]float64, len(c.Buckets))
 	var mean float64
@@ -231,6 +223,20 @@ func (c *Calibration) fitBuckets(e Errors, sigma []float64, f calendar.Frequency
 	for i := range sigma {
 		sigma[i] *= c.Buckets[c.bucket(int(e.Horizon[i]))].Factor
 	}
+}
+
+// HorizonBuckets returns the first step of each group of steps ahead, up to last, whose errors are alike: the first four weeks of days, or
+// steps 1 and 2, 3 and 4, and the rest.
+func HorizonBuckets(f calendar.Frequency, last int) []int {
+	starts := []int{1, 3, 5}
+	if f.Unit == calendar.Daily {
+		starts = []int{1, 8, 15, 22}
+	}
+	n := 1
+	for n < len(starts) && starts[n] <= last {
+		n++
+	}
+	return starts[:n]
 }
 
 func (c *Calibration) bucket(h int) int {

@@ -196,7 +196,7 @@ func (v *view) points(ctx context.Context, r forecast.Request, rest *besides, wh
 		}
 		points[i] = f
 		if why != nil {
-			why.add(m.Weight.Weight, f, explain)
+			why.add(m.Weight, r.Horizon, f, explain)
 		}
 	}
 	return points, nil
@@ -331,7 +331,7 @@ func pick(p *panel.Panel, series []int) *panel.Panel {
 }
 
 // add takes the parts of a member; one that is not explained, or a series that it cannot explain, is all base.
-func (d *drivers) add(weight float64, points []float64, e *global.Explanation) {
+func (d *drivers) add(share ensemble.Weight, horizon int, points []float64, e *global.Explanation) {
 	if d.base == nil {
 		d.base = make([]float64, len(points))
 	}
@@ -345,6 +345,7 @@ func (d *drivers) add(weight float64, points []float64, e *global.Explanation) {
 		at[i] = slices.Index(d.groups, g)
 	}
 	for i, y := range points {
+		weight := share.At(i%horizon + 1)
 		if len(e.Base) == 0 || math.IsNaN(e.Base[i]) {
 			d.base[i] += weight * y
 			continue

@@ -26,6 +26,8 @@ type Settings struct {
 	Sizes func(rows int) (regress.Learner, error)
 	// Plain leaves the forecast at closed steps as it is: a baseline gets no help.
 	Plain bool
+	// Method says how weights are found; empty is [ByLoss].
+	Method Method
 	// Totals asks [Fit] to calibrate sums too.
 	Totals bool
 }
@@ -52,10 +54,10 @@ func Fit(ctx context.Context, p *panel.Panel, schedule backtest.Schedule, points
 			windows[w].Points = append(windows[w].Points, points(c.Name, o))
 		}
 	}
-	f.Weights = Weigh(p, windows, schedule.Horizon, set.Candidates)
+	f.Weights = Weigh(p, windows, schedule.Horizon, set.Candidates, set.Method)
 	combined := make([][]float64, len(windows))
 	for w := range windows {
-		combined[w] = Combine(f.Weights, windows[w].Points)
+		combined[w] = Combine(f.Weights, windows[w].Points, schedule.Horizon)
 		if !set.Plain {
 			combined[w] = open(p, windows[w].Origin, schedule.Horizon, combined[w])
 		}
@@ -91,7 +93,7 @@ func (f *Fitted) Predict(ctx context.Context, p *panel.Panel, points Points, hor
 	for m, w := range f.Weights {
 		all[m] = points(w.Member, f.Origin)
 	}
-	copy(out.Point, Combine(f.Weights, all))
+	copy(out.Point, Combine(f.Weights, all, horizon))
 	if f.Calibration != nil {
 		if err := spread(ctx, f.Calibration, p, identity, f.Origin, horizon, out.Point, out.Quantiles); err != nil {
 			return nil, err

@@ -100,7 +100,7 @@ func (m *Model) SetHorizon(steps int) { m.horizon = steps }
 // of a member without weight may be nil. ask is for the past of series that the calibration does not know.
 func (m *Model) Finish(ctx context.Context, r forecast.Request, points [][]float64, closed []int, ask Ask) (*forecast.Prediction, error) {
 	out := forecast.NewPrediction(r.Origin, r.Panel.Series(), r.Horizon, r.Levels)
-	copy(out.Point, Combine(m.weights(), points))
+	copy(out.Point, Combine(m.weights(), points, r.Horizon))
 	if err := m.quantiles(ctx, r, out, closed, ask); err != nil {
 		return nil, err
 	}
@@ -121,7 +121,7 @@ func (m *Model) Member(k int, calibration *conformal.Calibration) *Model {
 		calibration = m.calibration
 	}
 	one := m.members[k]
-	one.Weight.Weight = 1
+	one.Weight.Weight, one.Steps = 1, nil
 	return &Model{members: []Member{one}, calibration: calibration, index: m.index, nonNegative: m.nonNegative, horizon: m.horizon}
 }
 

@@ -51,7 +51,7 @@ func (m *Model) individuals(ctx context.Context, r forecast.Request, closed []in
 		if err != nil {
 			return nil, fmt.Errorf("forecast the past of new series: %w", err)
 		}
-		combined := Combine(m.weights(), points)
+		combined := Combine(m.weights(), points, horizon)
 		for i, s := range unseen {
 			// Windows that end before the horizon are for those with few others.
 			if int(origin-r.Panel.Start[s])+1 >= base && (back >= horizon || tested[i].whole < fewestOwn) {

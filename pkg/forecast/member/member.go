@@ -91,15 +91,16 @@ func Named(name string) (Spec, error) {
 }
 
 const (
-	// logZeros and logMean say when logarithms suit: next to no zeros, and large counts.
-	logZeros, logMean = 0.02, 30
+	// logZeros and logMean say when logarithms suit: few zeros, such as those of closed days, and large counts.
+	logZeros, logMean = 0.10, 30
 	// yearlyBases is the history beyond a year, in multiples of the shortest that is forecast, that the yearly profile needs.
 	yearlyBases = 2
 )
 
-// Defaults returns the members that suit a panel, from what is known at the first test origin: trees of both engines and smoothing; the
-// yearly profile where most series are longer than a year; logarithms where sales are large and hardly ever 0. Those that are fast have
-// one engine: the other costs as much again, and a hundredth of the error or less.
+// Defaults returns the members that suit a panel, from what is known at the first test origin: trees of both engines, those of one also
+// step by step, and smoothing; the yearly profile where most series are longer than a year; logarithms where sales are large and seldom 0;
+// theta where steps are months, of which no series has many. Those that are fast have one engine and one strategy: the others cost as much
+// again, and a hundredth of the error or less.
 func Defaults(p *panel.Panel, s backtest.Schedule, fast bool) []string {
 	origin := s.End
 	if len(s.Test) > 0 {
@@ -109,7 +110,7 @@ func Defaults(p *panel.Panel, s backtest.Schedule, fast bool) []string {
 	if len(s.Validation) > 0 {
 		oldest = s.Validation[0]
 	}
-	out := []string{"lightgbm", "xgboost", "smoothing"}
+	out := []string{"lightgbm", "xgboost", "lightgbm_recursive", "smoothing"}
 	if fast {
 		out = []string{"lightgbm", "smoothing"}
 	}
@@ -141,6 +142,9 @@ func Defaults(p *panel.Panel, s backtest.Schedule, fast bool) []string {
 	}
 	if rows > 0 && float64(zeros) < logZeros*float64(rows) && means[len(means)/2] >= logMean {
 		out = append(out, "lightgbm_log")
+	}
+	if p.Frequency.Unit == calendar.Monthly {
+		out = append(out, "theta")
 	}
 	return out
 }

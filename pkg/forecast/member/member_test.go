@@ -142,12 +142,12 @@ func TestDefaults(t *testing.T) {
 	for r := range p.Target {
 		p.Target[r] = p.Target[r]*100 + 1000
 	}
-	want := []string{"lightgbm", "xgboost", "smoothing", "smoothing_yearly", "lightgbm_log"}
+	want := []string{"lightgbm", "xgboost", "lightgbm_recursive", "smoothing", "smoothing_yearly", "lightgbm_log"}
 	if got := member.Defaults(p, sched, false); !slices.Equal(got, want) {
 		t.Errorf("large sales of 640 days: %v, want %v", got, want)
 	}
-	if got := member.Defaults(p, sched, true); slices.Contains(got, "xgboost") || len(got) != len(want)-1 {
-		t.Errorf("fast: %v, want %v without xgboost", got, want)
+	if got := member.Defaults(p, sched, true); slices.Contains(got, "xgboost") || slices.Contains(got, "lightgbm_recursive") || len(got) != len(want)-2 {
+		t.Errorf("fast: %v, want %v without xgboost and recursion", got, want)
 	}
 	zeros := forecasttest.Clone(p)
 	for s := range zeros.Series() {
@@ -169,5 +169,15 @@ func TestDefaults(t *testing.T) {
 	}
 	if got := member.Defaults(p, sched, false); slices.Contains(got, "smoothing_yearly") {
 		t.Errorf("300 days have no yearly profile: %v", got)
+	}
+	if got := member.Defaults(p, sched, false); slices.Contains(got, "theta") {
+		t.Errorf("days have theta: %v", got)
+	}
+	p = forecasttest.Panel(forecasttest.Shape{Frequency: calendar.Frequency{Unit: calendar.Monthly}, Stores: 2, Items: 2, Steps: 80, Seed: 1})
+	if sched, err = backtest.Origins(p, 6, 3); err != nil {
+		t.Fatal(err)
+	}
+	if got := member.Defaults(p, sched, false); !slices.Contains(got, "theta") {
+		t.Errorf("months have no theta: %v", got)
 	}
 }
