@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
 
 	"salescast/pkg/calendar"
 	"salescast/pkg/feature"
@@ -25,6 +26,8 @@ type Forecaster struct {
 	Rows     int
 	Seed     uint64
 	Learners Learners
+	// Watch is told of the training loss of the first model at about fifty of its rounds, by engines that can; it may be nil.
+	Watch func(rounds int, loss float64)
 }
 
 // ErrTooShort says that no series has enough history to train on, or that all that was sold is nothing.
@@ -41,6 +44,58 @@ func (f Forecaster) Fit(ctx context.Context, p *panel.Panel, origin calendar.Ste
 }
 
 func (f Forecaster) fit(ctx context.Context, p *panel.Panel, origin calendar.Step) (m *Model, err error) {
+	d, err := f.design(p, origin)
+	if err != nil {
+		return nil, err
+	}
+	m = &Model{spec: f.Spec, kind: d.kind, plan: d.plan, rows: d.train.Rows()}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, m.Close())
+		}
+	}()
+	for k := range d.size.bag {
+		params := f.parameters(d.size, f.Seed+uint64(k))
+		if k == 0 {
+			m.parameters = params
+		}
+		learner, err := f.Learners(f.Engine, params)
+		if err != nil {
+			return m, err
+		}
+		if w, ok := learner.(regress.Watcher); ok && k == 0 && f.Watch != nil {
+			learner = w.Watch(max(1, rounds(params)/curvePoints), f.Watch)
+		}
+		e, err := learner.Fit(ctx, d.train, nil)
+		if err != nil {
+			return m, err
+		}
+		m.engines = append(m.engines, e)
+	}
+	return m, nil
+}
+
+// curvePoints is about how often a fit that is watched tells its loss.
+const curvePoints = 50
+
+// rounds is the number of trees that parameters ask for.
+func rounds(params map[string]string) int {
+	n, err := strconv.Atoi(params["rounds"])
+	if err != nil { // the engine will say it
+		return trees
+	}
+	return n
+}
+
+// design is what trees are fitted on at an origin.
+type design struct {
+	kind  feature.ScaleKind
+	plan  *feature.Plan
+	train *source
+	size  size
+}
+
+func (f Forecaster) design(p *panel.Panel, origin calendar.Step) (*design, error) {
 	kind, err := f.check()
 	if err != nil {
 		return nil, err
@@ -57,30 +112,7 @@ func (f Forecaster) fit(ctx context.Context, p *panel.Panel, origin calendar.Ste
 	if err != nil {
 		return nil, err
 	}
-	train := newSource(newStates(plan, p), scales, p, origin, f.Spec, kind, rows)
-	m = &Model{spec: f.Spec, kind: kind, plan: plan, rows: len(rows.rows)}
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, m.Close())
-		}
-	}()
-	z := sizeOf(observed(p, origin))
-	for k := range z.bag {
-		params := f.parameters(z, f.Seed+uint64(k))
-		if k == 0 {
-			m.parameters = params
-		}
-		learner, err := f.Learners(f.Engine, params)
-		if err != nil {
-			return m, err
-		}
-		e, err := learner.Fit(ctx, train, nil)
-		if err != nil {
-			return m, err
-		}
-		m.engines = append(m.engines, e)
-	}
-	return m, nil
+	return &design{kind: kind, plan: plan, train: newSource(newStates(plan, p), scales, p, origin, f.Spec, kind, rows), size: sizeOf(observed(p, origin))}, nil
 }
 
 // scalesOf returns the scale of every row; it needs no columns.

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"strconv"
+	"strings"
 
 	"salescast/pkg/feature"
 )
@@ -110,6 +111,9 @@ func (s Spec) parameters(z size, seed uint64) map[string]string {
 		p = map[string]string{"seed": number}
 	}
 	maps.Copy(p, s.Params)
+	if loss := p["objective"]; s.Params["tweedie_variance_power"] == "" && !strings.HasSuffix(loss, "tweedie") {
+		delete(p, "tweedie_variance_power") // which other losses do not know
+	}
 	return p
 }
 

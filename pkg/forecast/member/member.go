@@ -162,6 +162,8 @@ type Settings struct {
 	// Params override the engine's parameters of trees.
 	Params   map[string]string
 	Learners global.Learners
+	// Watch is told how the training loss of trees falls; it may be nil.
+	Watch func(rounds int, loss float64)
 }
 
 // FinalRows and ValidationRows are training rows of trees: for forecasts that are shown, and for those that weights are learned from.
@@ -196,13 +198,7 @@ func (f fitter) Fit(ctx context.Context, p *panel.Panel, origin calendar.Step) (
 	if f.spec.Kind != Trees {
 		return Native(ctx, f.spec.Kind, f.set)
 	}
-	rows := f.set.Rows
-	if f.spec.MaxRows > 0 {
-		rows = min(rows, f.spec.MaxRows)
-	}
-	spec := f.spec.Trees
-	spec.Country, spec.NonNegative, spec.Params = f.set.Country, f.set.NonNegative, f.set.Params
-	m, err := global.Forecaster{Spec: spec, Horizon: f.set.Horizon, Rows: rows, Seed: f.set.Seed, Learners: f.set.Learners}.Fit(ctx, p, origin)
+	m, err := f.spec.Global(f.set).Fit(ctx, p, origin)
 	if errors.Is(err, global.ErrTooShort) {
 		return Native(ctx, Smoothing, f.set)
 	}
@@ -210,6 +206,17 @@ func (f fitter) Fit(ctx context.Context, p *panel.Panel, origin calendar.Step) (
 		return nil, err
 	}
 	return FromTrees(m.(*global.Model)), nil
+}
+
+// Global returns what fits the trees of a member of that kind.
+func (s Spec) Global(set Settings) global.Forecaster {
+	rows := set.Rows
+	if s.MaxRows > 0 {
+		rows = min(rows, s.MaxRows)
+	}
+	spec := s.Trees
+	spec.Country, spec.NonNegative, spec.Params = set.Country, set.NonNegative, set.Params
+	return global.Forecaster{Spec: spec, Horizon: set.Horizon, Rows: rows, Seed: set.Seed, Learners: set.Learners, Watch: set.Watch}
 }
 
 // FromTrees wraps fitted trees, which it owns from then on.
