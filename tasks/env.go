@@ -10,6 +10,7 @@ import (
 	"salescast/pkg/columnar"
 	"salescast/pkg/regress"
 	"salescast/pkg/track"
+	"salescast/pkg/tune"
 )
 
 // Env is closed: it is all that a step may touch. Options hold settings and no dependencies.
@@ -25,7 +26,9 @@ type Env struct {
 	Sources func(ctx context.Context, source string) ([]columnar.File, error)
 	// Learners makes the regression engines by name, and opens what they saved.
 	Learners Learners
-	Log      zerolog.Logger
+	// Studies opens the storage of tuning's studies, which the step closes; nil has none.
+	Studies func(ctx context.Context) (tune.Storage, error)
+	Log     zerolog.Logger
 	// Progress may be nil.
 	Progress Progress
 	Now      func() time.Time

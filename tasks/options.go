@@ -72,6 +72,22 @@ type BacktestOptions struct {
 	Split []float64 `json:"split,omitempty"`
 }
 
+// TuneOptions search the parameters of one member.
+type TuneOptions struct {
+	Model       string          `json:"model"`
+	Horizon     int             `json:"horizon"`
+	Backtest    BacktestOptions `json:"backtest"`
+	Country     string          `json:"country"`
+	NonNegative bool            `json:"non_negative"`
+	Seed        uint64          `json:"seed"`
+	// Params are not searched: they are what train is given too.
+	Params map[string]string `json:"params,omitempty"`
+	// Trials is their number in all, the defaults' one among them. After Minutes no further one begins; 0 is no limit.
+	Trials  int     `json:"trials"`
+	Minutes float64 `json:"minutes"`
+	Force   bool    `json:"-"`
+}
+
 // TrainOptions fit one member.
 type TrainOptions struct {
 	Model       string          `json:"model"`
@@ -82,7 +98,9 @@ type TrainOptions struct {
 	Seed        uint64          `json:"seed"`
 	// Params override the engine's parameters, in its own names.
 	Params map[string]string `json:"params,omitempty"`
-	Force  bool              `json:"-"`
+	// Tuned takes what tune found, where Params say nothing else.
+	Tuned bool `json:"tuned,omitempty"`
+	Force bool `json:"-"`
 }
 
 // EnsembleOptions weigh the members and calibrate intervals.

@@ -33,8 +33,9 @@ func (s *Step) startRun(ctx context.Context, m artifact.Manifest) error {
 	if s.spec.Force {
 		id = append(id, m.Attempt)
 	}
+	s.key = hexSum([]byte(strings.Join(id, "\n")))[:32]
 	run, err := s.env.Tracker.Start(ctx, track.Spec{
-		Experiment: s.env.Experiment, Name: m.Step, Key: hexSum([]byte(strings.Join(id, "\n")))[:32], Parent: s.env.Parent, Start: m.Started, Tags: tags,
+		Experiment: s.env.Experiment, Name: m.Step, Key: s.key, Parent: s.env.Parent, Start: m.Started, Tags: tags,
 	})
 	if err != nil {
 		return fmt.Errorf("start the run of %s: %w", m.Step, err)

@@ -23,6 +23,8 @@ type RunOptions struct {
 	Featurize FeaturizeOptions `json:"featurize"`
 	// Train are the options of every member but for Model and Params.
 	Train TrainOptions `json:"train"`
+	// Tune are the options of tuning but for Model and Params; nil tunes nothing.
+	Tune *TuneOptions `json:"tune,omitempty"`
 	// Models are the members; empty are those of [DefaultModels] under Preset, once validate has seen the data.
 	Models []string `json:"models"`
 	Preset string   `json:"preset,omitempty"`
@@ -105,6 +107,13 @@ func (o RunOptions) steps(ctx context.Context, env Env) iter.Seq2[*Result, error
 		for _, m := range models {
 			t := o.Train
 			t.Model, t.Params = m, o.Params[m]
+			if o.Tune != nil && Tunable(m) {
+				u := *o.Tune
+				u.Model, u.Params, t.Tuned = m, o.Params[m], true
+				if !yield(Tune(ctx, env, u)) {
+					return
+				}
+			}
 			if !yield(Train(ctx, env, t)) {
 				return
 			}

@@ -69,6 +69,8 @@ type Step struct {
 	attempt string
 	inputs  map[string]*Opened
 	run     track.Run
+	// key is that of run.
+	key string
 	// prior is the ETag of the manifest that this attempt will replace, "" if there is none; old is that manifest if it can be read.
 	prior string
 	old   *artifact.Manifest

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"math"
 	"runtime"
 	"slices"
@@ -19,6 +20,7 @@ import (
 	"salescast/pkg/forecast/member"
 	"salescast/pkg/panel"
 	"salescast/pkg/regress"
+	"salescast/pkg/track"
 )
 
 // ModelNames are the members that can be trained.
@@ -94,6 +96,12 @@ func Train(ctx context.Context, env Env, o TrainOptions) (*Result, error) {
 		Name: "train/" + o.Model, Options: o, Inputs: []string{"validate"}, Seed: o.Seed, Force: o.Force,
 		Salt: map[string]string{"member": bundle.MemberSchema, "bundle": bundle.Schema, "plan": feature.PlanSchema, "mlmodel": bundle.MLmodelVersion()},
 	}
+	if o.Tuned {
+		if !Tunable(o.Model) {
+			return nil, &Error{Kind: KindUsage, Op: "train " + o.Model, Err: errors.New("it cannot be tuned"), Hint: "train it without tuned parameters"}
+		}
+		step.Inputs = append(step.Inputs, "tune/"+o.Model)
+	}
 	if engine := spec.Trees.Engine; engine != "" && env.Learners != nil {
 		step.Salt[engine] = env.Learners.Release(ctx, engine)
 	}
@@ -115,6 +123,8 @@ type trainer struct {
 	panel   *panel.Panel
 	names   panelNames
 	sched   backtest.Schedule
+	// losses are the curve of the last fit.
+	losses []track.Metric
 }
 
 func (t *trainer) run(ctx context.Context) error {
@@ -129,6 +139,15 @@ func (t *trainer) run(ctx context.Context) error {
 		return err
 	}
 	warnShort(t.step, t.sched, t.options.Backtest)
+	given := t.options.Params
+	var found tuned
+	if t.options.Tuned {
+		if found, err = readTuned(ctx, t.step.Input("tune/"+t.options.Model)); err != nil {
+			return err
+		}
+		t.options.Params = maps.Clone(found.Parameters)
+		maps.Copy(t.options.Params, given)
+	}
 	splits := t.sched.Splits()
 	t.step.Phase("backtest", int64(len(splits)))
 	made := make([]*forecast.Prediction, 0, len(splits))
@@ -148,7 +167,48 @@ func (t *trainer) run(ctx context.Context) error {
 		return err
 	}
 	t.step.Phase("fit", 1)
-	return t.final(ctx)
+	if err := t.final(ctx); err != nil {
+		return err
+	}
+	if !t.options.Tuned {
+		return nil
+	}
+	return t.compare(ctx, found, given, made[v:])
+}
+
+// tuning is tuning.json: whether the search that the member's parameters come from was worth it.
+type tuning struct {
+	tuned
+	// TestDefault and TestTuned are WAPE at the test origins, which the search knew nothing of; nil where there are none.
+	TestDefault *float64 `json:"test_default_wape"`
+	TestTuned   *float64 `json:"test_tuned_wape"`
+}
+
+// compare forecasts from the test origins with the default parameters too, and says which were better there.
+func (t *trainer) compare(ctx context.Context, found tuned, given map[string]string, made []*forecast.Prediction) error {
+	out := tuning{tuned: found}
+	if len(made) > 0 {
+		out.TestTuned = finite(wape(backtest.Collect(t.panel, t.options.Model, made)))
+		out.TestDefault = out.TestTuned
+	}
+	if len(made) > 0 && len(found.Parameters) > 0 {
+		t.step.Phase("compare with defaults", int64(len(made)))
+		plain := *t
+		plain.options.Params = given
+		without := make([]*forecast.Prediction, len(made))
+		for i := range made {
+			var err error
+			if without[i], err = plain.forecast(ctx, backtest.Split{Cutoff: t.sched.Test[i], Horizon: t.sched.Horizon}); err != nil {
+				return fmt.Errorf("backtest of the defaults at %s: %w", t.panel.Frequency.Day(t.sched.Test[i]), err)
+			}
+			t.step.Add(1)
+		}
+		out.TestDefault = finite(wape(backtest.Collect(t.panel, t.options.Model, without)))
+	}
+	if out.TestDefault != nil {
+		t.step.Metric("backtest_default_wape", *out.TestDefault)
+	}
+	return t.step.WriteJSON(ctx, "tuning.json", out)
 }
 
 // fit fits the member at an origin; forecasts that only weights are learned from do with fewer rows.
@@ -157,14 +217,24 @@ func (t *trainer) fit(ctx context.Context, origin calendar.Step) (*member.Model,
 	if slices.Contains(t.sched.Validation, origin) {
 		rows = member.ValidationRows
 	}
-	m, err := t.spec.Forecaster(member.Settings{
-		Horizon: t.options.Horizon, Rows: rows, Seed: t.options.Seed, Country: t.options.Country, NonNegative: t.options.NonNegative,
-		Threads: runtime.GOMAXPROCS(0), Params: t.options.Params, Learners: t.learner,
-	}).Fit(ctx, t.panel, origin)
+	set := t.settings(rows)
+	if origin == t.sched.End {
+		set.Watch = func(rounds int, loss float64) {
+			t.losses = append(t.losses, track.Metric{Name: "training_loss", Value: loss, Step: int64(rounds), At: t.env.Now()})
+		}
+	}
+	m, err := t.spec.Forecaster(set).Fit(ctx, t.panel, origin)
 	if err != nil {
 		return nil, err
 	}
 	return m.(*member.Model), nil
+}
+
+func (t *trainer) settings(rows int) member.Settings {
+	return member.Settings{
+		Horizon: t.options.Horizon, Rows: rows, Seed: t.options.Seed, Country: t.options.Country, NonNegative: t.options.NonNegative,
+		Threads: runtime.GOMAXPROCS(0), Params: t.options.Params, Learners: t.learner,
+	}
 }
 
 // learner is asked for by trees alone: smoothing needs no engine.
@@ -273,6 +343,9 @@ func (t *trainer) final(ctx context.Context) (err error) {
 		return fmt.Errorf("fit at %s: %w", t.panel.Frequency.Day(t.sched.End), err)
 	}
 	defer func() { err = errors.Join(err, m.Close()) }()
+	if len(t.losses) > 0 {
+		t.step.recorded("the curve of training", t.step.run.Metrics(ctx, t.losses))
+	}
 	if m.Kind != t.spec.Kind {
 		t.step.Warn("the history is too short for %s: its forecasts are those of %s", t.spec.Name, m.Kind)
 	}

@@ -18,7 +18,8 @@ func (a *app) trainCommand() *cobra.Command {
 		Use:   "train",
 		Short: "Fit one model, and forecast the past with it as it would have been",
 		Long: `Fit one model on all series together. It is fitted anew at every validation and test origin, on data up
-to that origin only, and forecasts from there; then once on all data.
+to that origin only, and forecasts from there; then once on all data. With tuning.trials set, its
+parameters are those that tune found, which is done before if it was not.
 
 Reads validate/ and featurize/. Writes train/MODEL/ in the workspace: the model in its engine's own
 format, validation.parquet and backtest.parquet with the forecasts of the past.`,
@@ -32,7 +33,13 @@ format, validation.parquet and backtest.parquet with the forecasts of the past.`
 						Hint: "name one of " + strings.Join(modelNames(), ", "),
 					}
 				}
-				return tasks.Train(ctx, env, c.trainOptions(model, force))
+				train := c.trainOptions(model, force)
+				if train.Tuned {
+					if r, err := tasks.Tune(ctx, env, c.tuneOptions(model, false)); err != nil {
+						return r, err
+					}
+				}
+				return tasks.Train(ctx, env, train)
 			})
 		},
 	}

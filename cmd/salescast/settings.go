@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"math"
+	"net/url"
 	"slices"
 	"strconv"
 	"strings"
@@ -38,6 +39,11 @@ type config struct {
 	Preset   string
 	Ensemble struct{ Method string }
 	Params   map[string]map[string]string
+	Tuning   struct {
+		Trials  int
+		Minutes float64
+		Storage string
+	}
 	Register struct {
 		Enabled bool
 		Prefix  string
@@ -182,6 +188,12 @@ func settings() []setting {
 				return nil
 			},
 		},
+		{key: "tuning.trials", doc: "how many parameters of each model's trees to try; 0, the default, tunes nothing: it hardly pays", at: func(c *config) any { return &c.Tuning.Trials }, def: "0", max: 10000},
+		{key: "tuning.minutes", doc: "how long to begin trials for each model; 0 is no limit", at: func(c *config) any { return &c.Tuning.Minutes }, def: "0", max: 100000},
+		{
+			key: "tuning.storage", doc: "where studies are kept, for Optuna to read too: a SQLite file, relative to this file, or postgresql://user@host/database for several machines, its password in PGPASSWORD; empty is a file in the workspace",
+			at: func(c *config) any { return &c.Tuning.Storage }, def: `""`, check: checkStudies,
+		},
 		{key: "register.enabled", doc: "whether a run also registers its models; a candidate that is not better than the champion ends it with 10", at: func(c *config) any { return &c.Register.Enabled }, def: "false"},
 		{
 			key: "register.prefix", doc: "the begin of the names of registered models: PREFIX_ensemble, PREFIX_xgboost", at: func(c *config) any { return &c.Register.Prefix }, def: "sales_forecast",
@@ -215,6 +227,30 @@ func checkSeverity(c *config) error {
 		if v := c.Validate.Severity[rule]; !slices.Contains(levels, v) {
 			return fmt.Errorf("%s: unknown severity %q%s; allowed are %s", rule, v, didYouMean(v, levels), strings.Join(levels, ", "))
 		}
+	}
+	return nil
+}
+
+// isPostgres tells an address of PostgreSQL, also as SQLAlchemy writes it, from a file.
+func isPostgres(storage string) bool {
+	return strings.HasPrefix(storage, "postgresql://") || strings.HasPrefix(storage, "postgres://") || strings.HasPrefix(storage, "postgresql+")
+}
+
+func checkStudies(c *config) error {
+	v := c.Tuning.Storage
+	if !isPostgres(v) {
+		if strings.Contains(v, "://") {
+			return errors.New("it is neither a file nor a postgresql:// address")
+		}
+		return nil
+	}
+	u, err := url.Parse(v)
+	if err != nil {
+		return errors.New("it is no URL") // the error would repeat it
+	}
+	if _, has := u.User.Password(); has || u.Query().Has("password") {
+		c.Tuning.Storage = ""
+		return errors.New("it holds a password, which has no place in a file that is shown; set PGPASSWORD or a password file instead")
 	}
 	return nil
 }

@@ -36,7 +36,14 @@ func (c *config) featurizeOptions(force bool) tasks.FeaturizeOptions {
 func (c *config) trainOptions(model string, force bool) tasks.TrainOptions {
 	return tasks.TrainOptions{
 		Model: model, Horizon: c.Forecast.Horizon, Backtest: c.Backtest, Country: c.country(), NonNegative: c.Forecast.NonNegative,
-		Seed: c.Seed, Params: c.Params[model], Force: force,
+		Seed: c.Seed, Params: c.Params[model], Tuned: c.Tuning.Trials > 0 && tasks.Tunable(model), Force: force,
+	}
+}
+
+func (c *config) tuneOptions(model string, force bool) tasks.TuneOptions {
+	return tasks.TuneOptions{
+		Model: model, Horizon: c.Forecast.Horizon, Backtest: c.Backtest, Country: c.country(), NonNegative: c.Forecast.NonNegative,
+		Seed: c.Seed, Params: c.Params[model], Trials: c.Tuning.Trials, Minutes: c.Tuning.Minutes, Force: force,
 	}
 }
 
@@ -81,6 +88,10 @@ func (c *config) runOptions(force bool) tasks.RunOptions {
 		Validate: c.validateOptions(force), Featurize: c.featurizeOptions(force),
 		Train: c.trainOptions("", force), Models: c.models(), Preset: c.Preset, Params: c.Params,
 		Ensemble: c.ensembleOptions(force), Evaluate: c.evaluateOptions(force), Forecast: c.forecastOptions(force), Report: c.reportOptions(force),
+	}
+	if c.Tuning.Trials > 0 {
+		u := c.tuneOptions("", force)
+		o.Tune = &u
 	}
 	if c.Register.Enabled {
 		r := c.registerOptions(force)

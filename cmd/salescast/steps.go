@@ -11,7 +11,7 @@ import (
 // stepCommands are the steps in their order.
 func (a *app) stepCommands() []*cobra.Command {
 	return []*cobra.Command{
-		a.generateCommand(), a.validateCommand(), a.featurizeCommand(), a.trainCommand(), a.ensembleCommand(), a.evaluateCommand(), a.registerCommand(), a.forecastCommand(), a.reportCommand(), a.runCommand(),
+		a.generateCommand(), a.validateCommand(), a.featurizeCommand(), a.tuneCommand(), a.trainCommand(), a.ensembleCommand(), a.evaluateCommand(), a.registerCommand(), a.forecastCommand(), a.reportCommand(), a.runCommand(),
 	}
 }
 

@@ -100,6 +100,7 @@ func (a *app) openEnv(workspace string, c *config) (tasks.Env, func(context.Cont
 	}
 	learners := a.engines()
 	env.Tracker, env.Registry, env.Learners = tracker, registry, learners
+	env.Studies = a.studies(c, at)
 	return env, func(ctx context.Context) error {
 		learners.Close()
 		return errors.Join(tracker.Close(ctx), a.shipSpool(ctx, store, at))

@@ -30,6 +30,8 @@ type Spec struct {
 	Parent string
 	Start  time.Time
 	Tags   map[string]string
+	// Leaf says that the run encloses no others and has a parent: a tracker may record many of them with fewer calls.
+	Leaf bool
 }
 
 // Run is the record of one step. Its methods may buffer until End; an error is of the record, never of the work that is recorded.

@@ -92,7 +92,7 @@ func observations(trials []goptuna.FrozenTrial, name string) ([]observation, err
 	var out []observation
 	for _, t := range trials {
 		v, drawn := t.InternalParams[name]
-		if !drawn || t.State != goptuna.TrialStateComplete && t.State != goptuna.TrialStatePruned {
+		if !drawn || !ours(t) || t.State != goptuna.TrialStateComplete && t.State != goptuna.TrialStatePruned {
 			continue
 		}
 		o := observation{value: v, step: math.MaxInt, score: t.Value}

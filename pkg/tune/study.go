@@ -89,7 +89,8 @@ type Options struct {
 	// Deadline is when no further trial begins; zero is never. The trial at work ends on its own.
 	Deadline time.Time
 	Now      func() time.Time
-	// Done is told of every trial that this process finished; it may be nil.
+	// Done is told of every trial that this process finishes, just before the storage is: after a kill between the two it is told again of
+	// the same trial. It may be nil.
 	Done func(ctx context.Context, t Trial)
 }
 
@@ -179,28 +180,23 @@ func (o Options) try(ctx context.Context, study *goptuna.Study, id, ordinal int,
 	if err = cmp.Or(err, gerr); err != nil {
 		return err
 	}
+	frozen.State, frozen.Value, frozen.DatetimeComplete = state, score, o.Now()
 	if step, ok := frozen.GetLatestStep(); ok && state == goptuna.TrialStatePruned {
-		score = frozen.IntermediateValues[step]
+		frozen.Value = frozen.IntermediateValues[step]
+	}
+	if t, err = thaw(frozen, o.Space); err != nil {
+		return err
+	}
+	if o.Done != nil {
+		o.Done(ctx, t)
 	}
 	if state != goptuna.TrialStateFail {
-		if err := study.Storage.SetTrialValue(id, score); err != nil {
+		if err := study.Storage.SetTrialValue(id, frozen.Value); err != nil {
 			return err
 		}
 	}
-	if err := study.Storage.SetTrialState(id, state); err != nil {
-		return err
-	}
-	over = true
-	if o.Done == nil {
-		return nil
-	}
-	if frozen, err = study.Storage.GetTrial(id); err != nil {
-		return err
-	}
-	t, err = thaw(frozen, o.Space)
-	if err == nil {
-		o.Done(ctx, t)
-	}
+	err = study.Storage.SetTrialState(id, state)
+	over = err == nil
 	return err
 }
 
@@ -211,7 +207,7 @@ func finished(st Storage, study int, space Space) (out []Trial, running bool, er
 		return nil, false, err
 	}
 	for _, f := range all {
-		if _, cut := f.UserAttrs[CutOffAttr]; cut {
+		if _, cut := f.UserAttrs[CutOffAttr]; cut || !ours(f) {
 			continue
 		}
 		if !f.State.IsFinished() {
@@ -250,6 +246,12 @@ func thaw(f goptuna.FrozenTrial, space Space) (Trial, error) {
 		}
 	}
 	return t, nil
+}
+
+// ours is false for trials that somebody added with Optuna: a search takes no notice of them.
+func ours(t goptuna.FrozenTrial) bool {
+	_, ok := t.SystemAttrs[OrdinalAttr]
+	return ok
 }
 
 func ordinalOf(t goptuna.FrozenTrial) (int, error) {

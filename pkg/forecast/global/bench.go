@@ -79,6 +79,12 @@ func (b *Bench) booster(params map[string]string) (regress.Booster, map[string]s
 	return booster, all, nil
 }
 
+// Rounds is how many rounds a fit with these parameters has.
+func (b *Bench) Rounds(params map[string]string) (int, error) {
+	_, all, err := b.booster(params)
+	return rounds(all), err
+}
+
 // Rows is the number of training rows.
 func (b *Bench) Rows() int { return b.bins.Rows() }
 
@@ -105,9 +111,6 @@ func (b *Bench) Begin(ctx context.Context, params map[string]string) (*Growth, e
 	}
 	return &Growth{bench: b, fit: fit, params: all}, nil
 }
-
-// Rounds is how many rounds the parameters ask for.
-func (g *Growth) Rounds() int { return rounds(g.params) }
 
 // Grown is the number of rounds so far.
 func (g *Growth) Grown() int { return g.grown }

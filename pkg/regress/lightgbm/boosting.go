@@ -12,7 +12,7 @@ import (
 // bins is a quantised dataset.
 type bins struct {
 	engine  *Engine
-	dataset uintptr
+	data    data
 	columns []regress.Column
 	rows    int
 }
@@ -45,7 +45,7 @@ func (l *learner) bin(ctx context.Context, train regress.Source, like regress.Bi
 	defer end()
 	b := &bins{engine: l.engine, columns: train.Columns(), rows: train.Rows()}
 	if like == nil {
-		b.dataset, err = l.engine.dataset(ctx, train, l.text(b.columns))
+		b.data, err = l.engine.dataset(ctx, train, l.text(b.columns))
 		return b, err
 	}
 	old, ok := like.(*bins)
@@ -55,19 +55,19 @@ func (l *learner) bin(ctx context.Context, train regress.Source, like regress.Bi
 	if err := boost.SameColumns(old.columns, b.columns); err != nil {
 		return nil, err
 	}
-	b.dataset, err = l.engine.validation(ctx, train, old.dataset)
+	b.data, err = l.engine.like(ctx, train, old.data)
 	return b, err
 }
 
 func (b *bins) Rows() int { return b.rows }
 
 func (b *bins) Close() error {
-	if b.dataset == 0 {
+	if b.data.handle == 0 {
 		return nil
 	}
-	dataset := b.dataset
-	b.dataset = 0
-	return b.engine.free(dataset)
+	handle := b.data.handle
+	b.data.handle = 0
+	return b.engine.free(handle)
 }
 
 // boosting is a booster that still grows.
@@ -82,7 +82,7 @@ type boosting struct {
 // Boost implements [regress.Booster].
 func (l *learner) Boost(ctx context.Context, train regress.Bins) (regress.Boosting, error) {
 	b, ok := train.(*bins)
-	if !ok || b.engine != l.engine || b.dataset == 0 {
+	if !ok || b.engine != l.engine || b.data.handle == 0 {
 		return nil, errors.New("begin a lightgbm fit: the bins are closed or another engine's")
 	}
 	end, err := l.engine.worker.Begin(ctx)
@@ -92,7 +92,7 @@ func (l *learner) Boost(ctx context.Context, train regress.Bins) (regress.Boosti
 	defer end()
 	u, booster := l.unfiltered(), new(uintptr)
 	params := u.text(b.columns)
-	if err := l.engine.train(func() int32 { return l.engine.api.boosterCreate(b.dataset, params, booster) }); err != nil {
+	if err := l.engine.train(func() int32 { return l.engine.api.boosterCreate(b.data.handle, params, booster) }); err != nil {
 		return nil, fmt.Errorf("begin a lightgbm fit: %w", err)
 	}
 	return &boosting{learner: u, train: b, booster: *booster}, nil

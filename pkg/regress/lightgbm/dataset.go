@@ -25,14 +25,20 @@ const largeSample = 2 << 20
 // zeroThreshold is LightGBM's: smaller magnitudes are zeros, and zeros are left out of its sample.
 const zeroThreshold = 1e-35
 
+// data is a quantised source.
+type data struct {
+	handle   uintptr
+	weighted bool
+}
+
 // dataset bins a source by its own sample of rows, reading it twice.
-func (e *Engine) dataset(ctx context.Context, s regress.Source, params string) (uintptr, error) {
+func (e *Engine) dataset(ctx context.Context, s regress.Source, params string) (data, error) {
 	if s.Rows() > maxRows {
-		return 0, fmt.Errorf("%d rows: lightgbm takes at most %d", s.Rows(), maxRows)
+		return data{}, fmt.Errorf("%d rows: lightgbm takes at most %d", s.Rows(), maxRows)
 	}
 	sampled, err := e.sample(ctx, s, params)
 	if err != nil {
-		return 0, err
+		return data{}, err
 	}
 	columns := make([]string, len(s.Columns()))
 	for i, c := range s.Columns() {
@@ -51,7 +57,7 @@ func (e *Engine) dataset(ctx context.Context, s regress.Source, params string) (
 	runtime.KeepAlive(values)
 	runtime.KeepAlive(indices)
 	if err != nil {
-		return 0, err
+		return data{}, err
 	}
 	if sampled.count*len(columns) > largeSample {
 		// The rows to come are allocated by C, which does not see what Go could give back.
@@ -60,25 +66,27 @@ func (e *Engine) dataset(ctx context.Context, s regress.Source, params string) (
 	}
 	cn := cStrings(names(columns))
 	err = e.train(func() int32 { return e.api.datasetNames(*out, &cn[0], int32(len(cn))) })
+	d := data{handle: *out}
 	if err == nil {
-		err = e.push(ctx, *out, s)
+		d.weighted, err = e.push(ctx, d.handle, s, false)
 	}
 	if err != nil {
-		return 0, errors.Join(err, e.free(*out))
+		return data{}, errors.Join(err, e.free(d.handle))
 	}
-	return *out, nil
+	return d, nil
 }
 
-// validation bins a source by the bins of the training set.
-func (e *Engine) validation(ctx context.Context, s regress.Source, train uintptr) (uintptr, error) {
+// like bins a source by the bins of another, and has weights where that has.
+func (e *Engine) like(ctx context.Context, s regress.Source, other data) (data, error) {
 	out := new(uintptr)
-	if err := e.train(func() int32 { return e.api.datasetReference(train, int64(s.Rows()), out) }); err != nil {
-		return 0, err
+	if err := e.train(func() int32 { return e.api.datasetReference(other.handle, int64(s.Rows()), out) }); err != nil {
+		return data{}, err
 	}
-	if err := e.push(ctx, *out, s); err != nil {
-		return 0, errors.Join(err, e.free(*out))
+	weighted, err := e.push(ctx, *out, s, other.weighted)
+	if err != nil {
+		return data{}, errors.Join(err, e.free(*out))
 	}
-	return *out, nil
+	return data{*out, weighted || other.weighted}, nil
 }
 
 func (e *Engine) free(dataset uintptr) error {
@@ -140,29 +148,33 @@ func (e *Engine) sample(ctx context.Context, s regress.Source, params string) (*
 	return out, nil
 }
 
-// push fills a dataset with the rows of a source.
-func (e *Engine) push(ctx context.Context, dataset uintptr, s regress.Source) error {
-	columns, first, weighted := len(s.Columns()), 0, false
+// push fills a dataset with the rows of a source, and answers whether they have weights. A dataset that was made like another one has
+// room for weights already if that has them, and the engine refuses to make it twice.
+func (e *Engine) push(ctx context.Context, dataset uintptr, s regress.Source, room bool) (weighted bool, err error) {
+	columns, first := len(s.Columns()), 0
 	var rows []float32
 	for b, err := range s.Blocks(ctx) {
 		if err == nil {
 			err = boost.CheckBlock(b, columns, s.Rows()-first)
 		}
 		if err != nil {
-			return fmt.Errorf("read the design matrix: %w", err)
+			return false, fmt.Errorf("read the design matrix: %w", err)
 		}
 		if first == 0 {
 			weighted = b.Weight != nil
 			hasWeights := int32(0)
-			if weighted {
+			if weighted && !room {
 				hasWeights = 1
 			}
+			if room && !weighted {
+				return false, errors.New("read the design matrix: its rows have no weights, and those that its bins come from have")
+			}
 			if err := e.train(func() int32 { return e.api.datasetStream(dataset, hasWeights, 0, 0, 1, 1, -1) }); err != nil {
-				return err
+				return false, err
 			}
 		}
 		if weighted != (b.Weight != nil) {
-			return errors.New("read the design matrix: some blocks have weights and some have none")
+			return false, errors.New("read the design matrix: some blocks have weights and some have none")
 		}
 		for lo := 0; lo < b.X.Rows; lo += pushRows {
 			hi := min(lo+pushRows, b.X.Rows)
@@ -175,18 +187,18 @@ func (e *Engine) push(ctx context.Context, dataset uintptr, s regress.Source) er
 				return e.api.datasetPush(dataset, &rows[0], float32Type, int32(hi-lo), int32(columns), int32(first+lo), &b.Y[lo], weight, nil, nil, 0)
 			})
 			if err != nil {
-				return err
+				return false, err
 			}
 		}
 		first += b.X.Rows
 	}
 	if err := ctx.Err(); err != nil {
-		return err
+		return false, err
 	}
 	if first != s.Rows() {
-		return fmt.Errorf("read the design matrix: it yields %d rows and announced %d", first, s.Rows())
+		return false, fmt.Errorf("read the design matrix: it yields %d rows and announced %d", first, s.Rows())
 	}
-	return e.train(func() int32 { return e.api.datasetFinish(dataset) })
+	return weighted, e.train(func() int32 { return e.api.datasetFinish(dataset) })
 }
 
 // rowMajor writes rows lo to hi-1 of a frame row after row into dst, which it grows as needed.

@@ -90,19 +90,19 @@ func (l *learner) fit(ctx context.Context, train regress.Source, valid *regress.
 	if err != nil {
 		return nil, err
 	}
-	defer func() { _ = e.free(dtrain) }()
+	defer func() { _ = e.free(dtrain.handle) }()
 	booster := new(uintptr)
-	if err := e.train(func() int32 { return e.api.boosterCreate(dtrain, params, booster) }); err != nil {
+	if err := e.train(func() int32 { return e.api.boosterCreate(dtrain.handle, params, booster) }); err != nil {
 		return nil, err
 	}
 	defer func() { _ = e.train(func() int32 { return e.api.boosterFree(*booster) }) }()
 	if valid != nil {
-		dvalid, err := e.validation(ctx, valid.Source, dtrain)
+		dvalid, err := e.like(ctx, valid.Source, dtrain)
 		if err != nil {
 			return nil, fmt.Errorf("validation: %w", err)
 		}
-		defer func() { _ = e.free(dvalid) }()
-		if err := e.train(func() int32 { return e.api.boosterAddValid(*booster, dvalid) }); err != nil {
+		defer func() { _ = e.free(dvalid.handle) }()
+		if err := e.train(func() int32 { return e.api.boosterAddValid(*booster, dvalid.handle) }); err != nil {
 			return nil, err
 		}
 	}

@@ -148,6 +148,17 @@ func olderBins(t *testing.T, e Engine) {
 	if got := rmse(predict(t, modelOf(t, boost(t, b, bins), 40), test.X), test.Y); got > 2.5 {
 		t.Errorf("root mean squared error on new rows is %.2f, want below 2.5", got)
 	}
+	weigh := func(m *Matrix) *Matrix {
+		m.Weight = make([]float32, len(m.Y))
+		for i := range m.Weight {
+			m.Weight[i] = 0.5 + float32(i%3)
+		}
+		return m
+	}
+	weighted := bin(t, b, weigh(Sales(3000, 6)), bin(t, b, weigh(Sales(1500, 7)), nil))
+	if got := rmse(predict(t, modelOf(t, boost(t, b, weighted), 40), test.X), test.Y); got > 2.5 {
+		t.Errorf("with weights the root mean squared error on new rows is %.2f, want below 2.5", got)
+	}
 	other := Sales(10, 9)
 	other.Cols[0].Name = "other"
 	other.X.Names[0] = "other"

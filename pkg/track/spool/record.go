@@ -28,6 +28,7 @@ type startBody struct {
 	Parent     string            `json:"parent,omitempty"`
 	Start      int64             `json:"start"`
 	Tags       map[string]string `json:"tags,omitempty"`
+	Leaf       bool              `json:"leaf,omitempty"`
 }
 
 type metricBody struct {
@@ -89,11 +90,11 @@ func (n *number) UnmarshalJSON(b []byte) error {
 }
 
 func startOf(s track.Spec) startBody {
-	return startBody{Experiment: s.Experiment, Name: s.Name, Key: s.Key, Parent: s.Parent, Start: s.Start.UnixMilli(), Tags: s.Tags}
+	return startBody{Experiment: s.Experiment, Name: s.Name, Key: s.Key, Parent: s.Parent, Start: s.Start.UnixMilli(), Tags: s.Tags, Leaf: s.Leaf}
 }
 
 func (b startBody) spec() track.Spec {
-	return track.Spec{Experiment: b.Experiment, Name: b.Name, Key: b.Key, Parent: b.Parent, Start: time.UnixMilli(b.Start), Tags: b.Tags}
+	return track.Spec{Experiment: b.Experiment, Name: b.Name, Key: b.Key, Parent: b.Parent, Start: time.UnixMilli(b.Start), Tags: b.Tags, Leaf: b.Leaf}
 }
 
 func metricsOf(m []track.Metric) []metricBody {
