@@ -11,8 +11,9 @@ PYTHON            ?= python3
 .PHONY: servers
 servers: .build/bin/minio .build/bin/versitygw .build/venvs/mlflow-3.17/bin/mlflow .build/venvs/prophet-1.5/ready ## install the servers that tests talk to
 
+# With the flags of astro/minio/Dockerfile, so that test-images finds it in the build cache.
 .build/bin/minio:
-	GOBIN=$(CURDIR)/.build/bin go install github.com/minio/minio@$(MINIO_VERSION)
+	CGO_ENABLED=0 GOBIN=$(CURDIR)/.build/bin go install -trimpath -ldflags "-s -w" github.com/minio/minio@$(MINIO_VERSION)
 
 .build/bin/versitygw:
 	GOBIN=$(CURDIR)/.build/bin go install github.com/versity/versitygw/cmd/versitygw@$(VERSITYGW_VERSION)

@@ -72,7 +72,7 @@ func run(ctx context.Context, args, environ []string, out io.Writer) error {
 }
 
 // patience is how long the services have to be healthy at the start, on a machine that does other things too.
-const patience = 5 * time.Minute
+const patience = 10 * time.Minute
 
 func (st *stack) run(ctx context.Context) error {
 	if err := becomeReaper(); err != nil {

@@ -95,7 +95,7 @@ func runAt(t testing.TB, host, dir, health, port string, env []string, args ...s
 func (s *Server) Start(t testing.TB, health string) {
 	t.Helper()
 	s.launch(t)
-	deadline := time.After(2 * time.Minute)
+	deadline := time.After(5 * time.Minute)
 	for {
 		resp, err := s.client.Get(s.URL + health) //nolint:noctx // bounded by the deadline below
 		if err == nil {
@@ -110,7 +110,7 @@ func (s *Server) Start(t testing.TB, health string) {
 			t.Fatalf("%s ended while it started:\n%s", s.args[0], s.tail())
 		case <-deadline:
 			s.Stop(t)
-			t.Fatalf("%s did not answer in two minutes:\n%s", s.args[0], s.tail())
+			t.Fatalf("%s did not answer in five minutes:\n%s", s.args[0], s.tail())
 		case <-time.After(50 * time.Millisecond):
 		}
 	}

@@ -258,7 +258,7 @@ func TestStack(t *testing.T) {
 	must(t, err)
 	defer l.Close()
 	p := start(t, "-free-ports")
-	eventually(t, "everything is healthy", 6*time.Minute, func() bool {
+	eventually(t, "everything is healthy", 10*time.Minute, func() bool {
 		select {
 		case <-p.ended:
 			t.Fatalf("it ended: %v", p.err)

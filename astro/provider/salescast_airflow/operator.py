@@ -95,7 +95,7 @@ class SalescastOperator(BaseOperator):
             self._child = Child(argv, env, folder, self.log)
             code = self._child.wait()
             result = read_result(result_file)
-        self._push_links(context, result, s3)
+        self._push_links(context, result, s3, mlflow)
         judge(self.command, code, result)
         self._publish(context, code, result)
         return result
@@ -138,11 +138,14 @@ class SalescastOperator(BaseOperator):
         if self.publishes is not None and code == 0:
             context["outlet_events"][AssetAlias(f"{self.publishes.uri}-published")].add(self.publishes, extra=extra)
 
-    def _push_links(self, context, result, s3):
-        """Also for a run that failed, which is when people want to look."""
+    def _push_links(self, context, result, s3, mlflow):
+        """Also for a run that failed, which is when people want to look, from where the services may have other addresses."""
         if result is None:
             return
         url = (result.get("mlflow") or {}).get("url")
+        console = mlflow.extra_dejson.get("console_url") if mlflow is not None else None
+        if url and console:
+            url = f"{console.rstrip('/')}/#{url.partition('#')[2]}"
         if url:
             context["ti"].xcom_push(key=MLFLOW_URL, value=url)
         workspace = result.get("workspace") or ""

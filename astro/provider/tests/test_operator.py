@@ -312,6 +312,13 @@ def test_links_are_pushed_also_by_a_failure(fake, context, monkeypatch):
     }
 
 
+def test_a_link_leads_to_the_address_that_people_have(fake, context, monkeypatch):
+    monkeypatch.setenv("AIRFLOW_CONN_SALESCAST_MLFLOW", json.dumps({"conn_type": "http", "host": "mlflow", "port": 5000, "extra": {"console_url": "http://127.0.0.1:5001"}}))
+    fake("""result(workspace="/w", mlflow={"run_id": "r", "url": "http://mlflow:5000/#/experiments/1/runs/r"})""")
+    operator().execute(context)
+    assert context["ti"]["salescast_mlflow_url"] == "http://127.0.0.1:5001/#/experiments/1/runs/r"
+
+
 def test_a_missing_binary_says_what_to_do(context, monkeypatch):
     monkeypatch.setenv("SALESCAST_BIN", "/nowhere/salescast")
     with pytest.raises(AirflowException, match="not an executable"):
