@@ -4,17 +4,17 @@ A forecast with the champion, of the sales that are there now: every day, and wh
 Nothing is trained. Without parameters it forecasts synthetic sales; with a *source*, or a *configuration* that names one, yours.
 """
 
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 from airflow.timetables.trigger import CronTriggerTimetable
 from salescast_airflow.operator import SalescastOperator
-from salescast_airflow.sdk import DAG, Asset, AssetOrTimeSchedule, Param
+from salescast_airflow.sdk import DAG, START_DATE, Asset, AssetOrTimeSchedule, Param
 
 with DAG(
     dag_id="sales_forecast_inference",
     description="Forecast new sales data with the champion",
     doc_md=__doc__,
-    start_date=datetime(2026, 1, 5),
+    start_date=START_DATE,
     schedule=AssetOrTimeSchedule(timetable=CronTriggerTimetable("0 5 * * *", timezone="UTC"), assets=[Asset("sales_forecast_model")]),
     catchup=False,
     max_active_runs=1,

@@ -6,10 +6,10 @@ workspace of its own, in the bucket `salescast` where the connection `salescast_
 cleared or retried answers from what it finished there.
 """
 
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 from salescast_airflow.operator import SalescastOperator
-from salescast_airflow.sdk import DAG, Asset, Param, task
+from salescast_airflow.sdk import DAG, START_DATE, Asset, Param, task
 
 MODELS = [
     "lightgbm",
@@ -30,7 +30,7 @@ with DAG(
     dag_id="sales_forecast_training",
     description="Train, measure and publish a sales forecast",
     doc_md=__doc__,
-    start_date=datetime(2026, 1, 5),
+    start_date=START_DATE,
     schedule="@weekly",
     catchup=False,
     max_active_runs=1,

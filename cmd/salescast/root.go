@@ -76,7 +76,7 @@ func (a *app) run(ctx context.Context, args []string) error {
 	return err
 }
 
-// complain says an error once: as the result where a program listens, as text where a person does.
+// complain says an error once: as the result where a program listens, and as text or, with --log-format json, a line of the log.
 func (a *app) complain(cmd *cobra.Command, err error) {
 	if a.global.output == outputJSON && !a.answered {
 		res := failedResult(cmd.Name(), err)
@@ -84,8 +84,17 @@ func (a *app) complain(cmd *cobra.Command, err error) {
 			fmt.Fprintf(a.err, "salescast: %v\n", perr)
 		}
 	}
+	h := tasks.HintOf(err)
+	if a.started && a.global.logFormat == "json" { // asked for, so that whoever reads it sees a level
+		e := a.log.Error()
+		if h != "" {
+			e = e.Str("hint", h)
+		}
+		e.Msg(err.Error())
+		return
+	}
 	fmt.Fprintf(a.err, "salescast: %v\n", err)
-	if h := tasks.HintOf(err); h != "" {
+	if h != "" {
 		fmt.Fprintf(a.err, "hint: %s\n", h)
 	}
 }

@@ -207,7 +207,7 @@ func settings() []setting {
 		{key: "register.metric", doc: "the score by which a candidate must be better than the champion out of sample", at: func(c *config) any { return &c.Register.Metric }, def: "wape", allowed: tasks.GateMetrics()},
 		{key: "register.margin", doc: "the share by which its score must be lower, such as 0.01", at: func(c *config) any { return &c.Register.Margin }, def: "0", max: 1},
 		{key: "register.stages", doc: "whether MLflow's deprecated stages are moved along with the aliases", at: func(c *config) any { return &c.Register.Stages }, def: "false"},
-		{key: "register.folder", doc: "without MLflow: the folder of the registry, relative to this file, for workspaces that share one; empty is in the workspace", at: func(c *config) any { return &c.Register.Folder }, def: `""`},
+		{key: "register.folder", doc: "without MLflow: the folder of the registry, relative to this file, or its s3:// URL, for workspaces that share one; empty is in the workspace", at: func(c *config) any { return &c.Register.Folder }, def: `""`},
 		{key: "report.title", doc: "the title of the report", at: func(c *config) any { return &c.Report.Title }, def: `""`},
 		{key: "tracking.experiment", doc: "the MLflow experiment that runs are recorded in", at: func(c *config) any { return &c.Tracking.Experiment }, def: "salescast"},
 		{

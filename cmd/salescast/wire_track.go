@@ -126,10 +126,18 @@ func (c *config) registryFolder() string {
 	return filepath.Join(c.folder, c.Register.Folder)
 }
 
-// localRegistry is in the spool of the workspace, or in a folder that workspaces share.
+// localRegistry is in the spool of the workspace, or in a folder or a place in a store that workspaces share.
 func (a *app) localRegistry(workspace *spool.Spool, c *config) (track.Registry, error) {
-	if c.Register.Folder == "" {
+	folder := c.Register.Folder
+	if folder == "" {
 		return spool.NewRegistry(workspace, a.now), nil
+	}
+	if strings.Contains(folder, "://") {
+		store, _, err := a.openStore(folder)
+		if err != nil {
+			return nil, err
+		}
+		return spool.NewStoreRegistry(store, a.now), nil
 	}
 	s, err := spool.Open(c.registryFolder(), 0)
 	if err != nil {

@@ -1,18 +1,301 @@
 package airflow
 
 import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"os"
+	"path/filepath"
+	"slices"
 	"strings"
+	"syscall"
 	"testing"
+	"time"
 
 	"salescast/tests/servers"
 )
 
+// TestAirflow takes one Airflow through what happens to it: runs that succeed, that fail, and that are killed.
 func TestAirflow(t *testing.T) {
-	a := servers.StartAirflow(t, servers.AirflowOptions{
-		Python: servers.AirflowPython(t, "airflow3", servers.Wheel(t)),
-		DAGs:   []string{servers.Root("dags")},
-	})
-	if list := a.Command(t, "providers", "list"); !strings.Contains(list, "salescast") {
+	s := startStack(t)
+	if list := s.Command(t, "providers", "list"); !strings.Contains(list, "salescast") {
 		t.Errorf("airflow providers list does not have salescast:\n%s", list)
 	}
+	bakery := servers.Root("examples", "bakery", "salescast.yaml")
+	s.Call(t, http.MethodPatch, "/api/v2/dags/"+inference, map[string]any{"is_paused": false}, nil)
+
+	first := s.trigger(t, 0, training, map[string]any{"config": bakery}, "--wait", "--timeout", "15m")
+	t.Run("a run of the training DAG", func(t *testing.T) { s.trained(t, first) })
+	t.Run("the champion's event starts the inference DAG", func(t *testing.T) { s.inferred(t, first) })
+	t.Run("a cleared task answers from what is there", func(t *testing.T) { s.cleared(t, first) })
+	t.Run("bad data", s.badData)
+	t.Run("tasks are killed", func(t *testing.T) { s.killed(t, bakery) })
+	t.Run("MLflow goes away, and the candidate is no better", func(t *testing.T) { s.withoutMLflow(t, bakery) })
 }
+
+var steps = []string{"validate", "featurize", "train", "ensemble", "evaluate", "register", "forecast", "report", "prune"}
+
+func (s stack) trained(t *testing.T, r run) {
+	if r.State != "success" {
+		t.Fatalf("%+v", r)
+	}
+	if is, _ := r.state("generate", -1); is != "skipped" {
+		t.Errorf("generate is %q: the run has data of its own", is)
+	}
+	ran := 0
+	for _, task := range r.Tasks {
+		if !slices.Contains(steps, task.ID) {
+			continue
+		}
+		ran++
+		if task.State != "success" || task.Try != 1 {
+			t.Errorf("%s[%d] is %s at try %d", task.ID, task.Index, task.State, task.Try)
+		}
+		s.small(t, r.ID, task.ID, task.Index)
+		log := s.log(t, training, r.ID, task.ID, task.Index, 1)
+		if !said(log, "info", "Running [") || slices.ContainsFunc(log, func(r record) bool { return strings.Contains(r.Event, servers.SecretKey) }) {
+			t.Errorf("the log of %s lacks its command line or has a secret: %+v", task.ID, log)
+		}
+	}
+	if ran != len(steps)+1 {
+		t.Errorf("%d tasks ran, want %d: %+v", ran, len(steps)+1, r.Tasks)
+	}
+	if log := s.log(t, training, r.ID, "train", 0, 1); !said(log, "info", "phase=") {
+		t.Errorf("no phase is in the log of train: %+v", log)
+	}
+	var rendered map[string]any
+	s.Call(t, http.MethodGet, instance(training, r.ID, "validate"), nil, &rendered)
+	if text := asJSON(t, rendered); strings.Contains(text, servers.SecretKey) || !strings.Contains(text, "bakery") {
+		t.Errorf("rendered fields: %s", text)
+	}
+	for _, task := range []string{"validate", "ensemble", "register"} {
+		s.links(t, r.ID, task)
+	}
+	_, out, _ := s.salescast(t, "models", "list", "--output", "json")
+	for _, model := range []string{"sales_forecast_ensemble", "sales_forecast_xgboost", "sales_forecast_lightgbm", "champion"} {
+		if !strings.Contains(out, model) {
+			t.Errorf("%s is not in the registry: %s", model, out)
+		}
+	}
+	want := map[string]int{training + " " + r.ID + " FINISHED": 1, "train/xgboost FINISHED": 1, "train/lightgbm FINISHED": 1}
+	for _, step := range steps {
+		if step != "train" && step != "prune" {
+			want[step+" FINISHED"] = 1
+		}
+	}
+	if got := s.mlflowRuns(t, r.ID); !equal(got, want) {
+		t.Errorf("MLflow has the runs %v, want %v", got, want)
+	}
+}
+
+func equal(a, b map[string]int) bool { return fmt.Sprint(a) == fmt.Sprint(b) }
+
+// small checks that all that a task pushed is small, and its result what the program answers.
+func (s stack) small(t *testing.T, id, task string, index int) {
+	t.Helper()
+	var keys struct {
+		Entries []struct {
+			Key   string `json:"key"`
+			Index int    `json:"map_index"`
+		} `json:"xcom_entries"`
+	}
+	s.Call(t, http.MethodGet, instance(training, id, task)+"/xcomEntries?limit=100", nil, &keys)
+	for _, e := range keys.Entries {
+		if e.Index != index {
+			continue
+		}
+		if v := s.xcom(t, training, id, task, index, e.Key); len(v) >= 16<<10 {
+			t.Errorf("%s pushed %d bytes under %s", task, len(v), e.Key)
+		}
+	}
+	if r := s.result(t, training, id, task, index); r.Schema != "salescast.result/v1" || r.Status != "done" || !strings.HasPrefix(r.Workspace, "s3://salescast/runs/"+training+"/") {
+		t.Errorf("the result of %s: %+v", task, r)
+	}
+}
+
+// links checks that the buttons of a task lead somewhere.
+func (s stack) links(t *testing.T, id, task string) {
+	t.Helper()
+	var links struct {
+		Links map[string]*string `json:"extra_links"`
+	}
+	s.Call(t, http.MethodGet, instance(training, id, task)+"/links", nil, &links)
+	for _, name := range []string{"MLflow run", "Files"} {
+		if links.Links[name] == nil {
+			t.Errorf("%s has no link %q: %v", task, name, links.Links)
+			continue
+		}
+		resp, err := http.Get(*links.Links[name])
+		if err != nil {
+			t.Error(err)
+			continue
+		}
+		resp.Body.Close()
+		if resp.StatusCode != http.StatusOK {
+			t.Errorf("%s answers %d", *links.Links[name], resp.StatusCode)
+		}
+	}
+}
+
+func (s stack) inferred(t *testing.T, trained run) {
+	events := s.events(t, "sales_forecast_model")
+	if len(events) != 1 || events[0].RunID != trained.ID || events[0].Task != "register" {
+		t.Fatalf("events of the champion: %+v", events)
+	}
+	workspace := s.result(t, training, trained.ID, "register", -1).Workspace
+	if e := events[0].Extra; e["workspace"] != workspace || e["mlflow_run_id"] == "" || e["mlflow_run_id"] == nil {
+		t.Errorf("the event says %v", e)
+	}
+	var runs struct {
+		Runs []struct {
+			ID   string `json:"dag_run_id"`
+			Type string `json:"run_type"`
+		} `json:"dag_runs"`
+	}
+	servers.Until(t, 2*time.Minute, "the inference DAG is started by the event", func() bool {
+		s.Call(t, http.MethodGet, "/api/v2/dags/"+inference+"/dagRuns", nil, &runs)
+		return len(runs.Runs) > 0
+	})
+	if len(runs.Runs) != 1 || runs.Runs[0].Type != "asset_triggered" {
+		t.Fatalf("%+v", runs.Runs)
+	}
+	r := s.wait(t, 0, inference, runs.Runs[0].ID)
+	res := s.result(t, inference, r.ID, "forecast", -1)
+	if res.Rows["forecast"] != 60*28 {
+		t.Errorf("the forecast has %d rows, want 60 series by 28 days: %+v", res.Rows["forecast"], res)
+	}
+	code, out, errs := s.salescast(t, "get", "-w", res.Workspace, "forecast/forecast.csv")
+	if code != 0 || strings.Count(out, "\n") != 1+60*28 {
+		t.Errorf("exit %d, %d lines: %s", code, strings.Count(out, "\n"), errs)
+	}
+	events = s.events(t, "sales_forecast")
+	if len(events) != 2 || events[0].RunID != r.ID || events[0].Extra["workspace"] != res.Workspace {
+		t.Errorf("events of the forecast: %+v", events)
+	}
+}
+
+func (s stack) cleared(t *testing.T, r run) {
+	s.clear(t, training, r.ID, "evaluate")
+	now := s.wait(t, 0, training, r.ID)
+	if is, try := now.state("evaluate", -1); is != "success" || try != 2 {
+		t.Errorf("evaluate is %s at try %d", is, try)
+	}
+	if res := s.result(t, training, r.ID, "evaluate", -1); res.Status != "cached" {
+		t.Errorf("the status is %q", res.Status)
+	}
+}
+
+// clear makes tasks of a run anew, and nothing after them.
+func (s stack) clear(t *testing.T, dag, id string, taskIDs ...any) {
+	t.Helper()
+	s.Call(t, http.MethodPost, "/api/v2/dags/"+dag+"/clearTaskInstances", map[string]any{
+		"dry_run": false, "dag_run_id": id, "task_ids": taskIDs, "only_failed": false, "reset_dag_runs": true,
+	}, nil)
+}
+
+func (s stack) badData(t *testing.T) {
+	bad := filepath.Join(t.TempDir(), "sales.csv")
+	if err := os.WriteFile(bad, []byte("date,store,sales\n2026-01-01,a,1\n2026-01-02,a,many\n2026-01-02,a,\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	config := filepath.Join(filepath.Dir(bad), "salescast.yaml")
+	if err := os.WriteFile(config, []byte("data: {source: sales.csv, keys: [store], time: date, target: sales}\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	r := s.trigger(t, 1, hasty, map[string]any{"config": config}, "--wait", "--timeout", "5m")
+	if is, try := r.state("validate", -1); is != "failed" || try != 1 {
+		t.Errorf("validate is %s at try %d", is, try)
+	}
+	if is, _ := r.state("featurize", -1); is != "upstream_failed" {
+		t.Errorf("featurize is %s", is)
+	}
+	if log := s.log(t, hasty, r.ID, "validate", -1, 1); !said(log, "error", "many") {
+		t.Errorf("the log does not name the finding: %+v", log)
+	}
+}
+
+// binaries are the processes of the program in a run, by the model that they train.
+func binaries(id string) map[string]servers.Process {
+	found := map[string]servers.Process{}
+	for _, p := range servers.Processes("AIRFLOW_CTX_DAG_RUN_ID=" + id) {
+		if i := slices.Index(p.Args, "--model"); i > 0 && slices.Contains(p.Args, "train") {
+			found[p.Args[i+1]] = p
+		}
+	}
+	return found
+}
+
+func (s stack) killed(t *testing.T, bakery string) {
+	r := s.trigger(t, 0, hasty, map[string]any{"config": bakery, "models": []string{"seasonal_naive", "xgboost", "lightgbm"}})
+	var running map[string]servers.Process
+	servers.Until(t, 5*time.Minute, "both engines train", func() bool {
+		running = binaries(r.ID)
+		return running["xgboost"].PID != 0 && running["lightgbm"].PID != 0
+	})
+	// The process that runs the task is killed by the kernel, when memory is short.
+	if err := syscall.Kill(running["xgboost"].Parent, syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	began := time.Now()
+	servers.Until(t, 3*time.Second, "nothing is left of a task whose process was killed", func() bool { return binaries(r.ID)["xgboost"].PID != running["xgboost"].PID })
+	t.Logf("nothing was left %.1f s after the task's process was killed", time.Since(began).Seconds())
+	// Somebody marks the other one failed.
+	s.Call(t, http.MethodPatch, instance(hasty, r.ID, "train")+"/2", map[string]any{"new_state": "failed"}, nil)
+	began = time.Now()
+	servers.Until(t, 6*time.Second, "nothing is left of a task that was marked failed", func() bool { return binaries(r.ID)["lightgbm"].PID == 0 })
+	t.Logf("nothing was left %.1f s after the task was marked failed", time.Since(began).Seconds())
+
+	failed := s.wait(t, 1, hasty, r.ID)
+	if is, try := failed.state("train", 1); is != "success" || try != 2 {
+		t.Errorf("the task whose process was killed is %s at try %d", is, try)
+	}
+	if is, try := failed.state("train", 2); is != "failed" || try != 1 {
+		t.Errorf("the task that was marked failed is %s at try %d", is, try)
+	}
+	s.clear(t, hasty, r.ID, []any{"train", 2}, "ensemble", "evaluate", "register", "forecast", "report", "prune")
+	mended := s.wait(t, 0, hasty, r.ID)
+	for index, tries := range []int{1, 2, 2} {
+		if is, try := mended.state("train", index); is != "success" || try != tries {
+			t.Errorf("train[%d] is %s at try %d, want try %d", index, is, try, tries)
+		}
+	}
+}
+
+func (s stack) withoutMLflow(t *testing.T, bakery string) {
+	champions := len(s.events(t, "sales_forecast_model"))
+	r := s.trigger(t, 0, training, map[string]any{"config": bakery})
+	s.until(t, training, r.ID, "featurize", -1, "success")
+	s.mlflow.Stop(t)
+	s.until(t, training, r.ID, "register", -1, "up_for_retry") // it cannot do without
+	s.mlflow.Start(t, "/health")
+	if log := s.log(t, training, r.ID, "train", 0, 1); !said(log, "warning", "MLflow") {
+		t.Errorf("the log of train does not warn: %+v", log)
+	}
+	done := s.wait(t, 0, training, r.ID)
+	if is, try := done.state("register", -1); is != "success" || try != 2 {
+		t.Errorf("register is %s at try %d", is, try)
+	}
+	res := s.result(t, training, r.ID, "register", -1)
+	if res.Status != "refused" || res.Error == nil || res.Error.Code != "refused" {
+		t.Errorf("the same models as the champion's: %+v", res)
+	}
+	if n := len(s.events(t, "sales_forecast_model")); n != champions {
+		t.Errorf("a refused candidate is no champion, and there are %d events more", n-champions)
+	}
+	for range 2 {
+		if code, out, errs := s.salescast(t, "sync", "-w", res.Workspace); code != 0 {
+			t.Fatalf("sync exits %d: %s\n%s", code, out, errs)
+		}
+	}
+	want := map[string]int{training + " " + r.ID + " FINISHED": 1, "train/xgboost FINISHED": 1, "train/lightgbm FINISHED": 1}
+	for _, step := range steps {
+		if step != "train" && step != "prune" {
+			want[step+" FINISHED"] = 1
+		}
+	}
+	if got := s.mlflowRuns(t, r.ID); !equal(got, want) {
+		t.Errorf("MLflow has the runs %v, want %v", got, want)
+	}
+}
+
+var _ = json.Marshal

@@ -21,6 +21,9 @@ import (
 	"salescast/pkg/artifact"
 	"salescast/pkg/artifact/artifacttest"
 	"salescast/pkg/artifact/s3"
+	"salescast/pkg/track"
+	"salescast/pkg/track/spool"
+	"salescast/pkg/track/tracktest"
 	"salescast/tests/servers"
 )
 
@@ -76,6 +79,7 @@ func TestMinIO(t *testing.T) {
 	t.Run("refusals", func(t *testing.T) { t.Parallel(); refusals(t, server) })
 	t.Run("lost answers", func(t *testing.T) { t.Parallel(); lostAnswers(t, server) })
 	t.Run("broken streams", func(t *testing.T) { t.Parallel(); brokenStreams(t, server) })
+	t.Run("registry", func(t *testing.T) { t.Parallel(); registry(t, server) })
 }
 
 func TestVersityGW(t *testing.T) {
@@ -83,6 +87,16 @@ func TestVersityGW(t *testing.T) {
 	server := servers.VersityGW(t)
 	artifacttest.Exercise(t, func(t *testing.T) artifact.Store { return store(t, config(server), bucket(t, server)) })
 	t.Run("parts", func(t *testing.T) { t.Parallel(); parts(t, server) })
+	t.Run("registry", func(t *testing.T) { t.Parallel(); registry(t, server) })
+}
+
+// registry has several processes share a registry of models in the store.
+func registry(t *testing.T, server *servers.Server) {
+	at := bucket(t, server)
+	tracktest.Registry(t, tracktest.RegistryHarness{
+		Open:   func(t *testing.T) track.Registry { return spool.NewStoreRegistry(store(t, config(server), at), time.Now) },
+		Source: func(_ *testing.T, unit string) (string, string) { return at.Join(unit).String(), unit },
+	})
 }
 
 // parts writes objects around the borders of parts, as every kind of write.

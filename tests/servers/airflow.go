@@ -116,7 +116,7 @@ func AirflowEnv(home, port string) []string {
 		"AIRFLOW__API__WORKERS=1",
 		"AIRFLOW__API__SECRET_KEY=not-a-secret-only-for-tests",
 		"AIRFLOW__API_AUTH__JWT_SECRET=" + strings.Repeat("not-a-secret-only-for-tests-", 3),
-		"AIRFLOW__DATABASE__SQL_ALCHEMY_CONN=sqlite:///" + filepath.Join(home, "airflow.db"),
+		"AIRFLOW__DATABASE__SQL_ALCHEMY_CONN=sqlite:///" + filepath.Join(home, "airflow.db") + "?timeout=60", // one writes, the others wait
 		"AIRFLOW__DAG_PROCESSOR__REFRESH_INTERVAL=5",
 		"AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL=600",
 		"AIRFLOW__WORKERS__MIN_HEARTBEAT_INTERVAL=1", // a kill is noticed in about a second

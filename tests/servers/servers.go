@@ -173,6 +173,16 @@ func MinIOAt(t testing.TB, host string) *Server {
 		Tool(t, "bin/minio"), "server", filepath.Join(dir, "data"), "--address", host+":"+port, "--quiet")
 }
 
+// MinIOConsole starts a MinIO server with its console, and returns the address of that, too.
+func MinIOConsole(t testing.TB) (s *Server, console string) {
+	t.Helper()
+	dir, port, at := t.TempDir(), freePort(t), "127.0.0.1:"+freePort(t)
+	s = run(t, dir, "/minio/health/ready", port,
+		[]string{"MINIO_ROOT_USER=" + AccessKey, "MINIO_ROOT_PASSWORD=" + SecretKey, "MINIO_UPDATE=off"},
+		Tool(t, "bin/minio"), "server", filepath.Join(dir, "data"), "--address", "127.0.0.1:"+port, "--console-address", at, "--quiet")
+	return s, "http://" + at
+}
+
 // MinIOTLS starts a MinIO server that speaks TLS with a certificate of a private authority, and returns the file of that authority's
 // certificate and a client that trusts it.
 func MinIOTLS(t testing.TB) (s *Server, authority string, trusting *http.Transport) {

@@ -23,7 +23,8 @@ class SalescastOperator(BaseOperator):
     :param config: the path of a ``salescast.yaml`` on the workers; none if empty. (templated)
     :param workspace: the URL of the workspace. By default ``<root>/<run id>``, see ``root``. (templated)
     :param root: the URL under which workspaces lie. By default the variable SALESCAST_WORKSPACE_ROOT, else ``s3://salescast/runs`` where
-        the connection ``s3_conn_id`` exists, else the folder ``salescast/runs`` in Airflow's home, each followed by the DAG's id. (templated)
+        the connection ``s3_conn_id`` exists, else the folder ``salescast/runs`` in Airflow's home, each followed by the DAG's id. Without
+        MLflow the registry of models is ``<root>/registry``, for all DAGs. (templated)
     :param env: more environment for the binary. It is stored with the rendered task: no secrets here. (templated)
     :param run_if: the task is skipped when this renders to nothing, ``none``, ``false`` or ``0``. (templated)
     :param publishes: an Asset that has a new event when the step exits 0. An Asset among ``outlets`` has one also after 10 and 11.
@@ -82,12 +83,12 @@ class SalescastOperator(BaseOperator):
         mlflow = find_connection(self.mlflow_conn_id)
         if mlflow is not None:
             env |= mlflow_variables(mlflow)
-        elif "MLFLOW_TRACKING_URI" not in env:
-            # Runs, each in its own workspace, share one registry.
-            env.setdefault("SALESCAST_REGISTER_FOLDER", os.path.join(_home(), "registry"))
+        workspace, registry = self._places(context, s3 is not None)
+        if "MLFLOW_TRACKING_URI" not in env:
+            # Runs, each in its own workspace, share one registry, where every worker can reach it that reaches the workspace.
+            env.setdefault("SALESCAST_REGISTER_FOLDER", registry)
         env |= {name: str(value) for name, value in (self.env or {}).items()}
         env["SALESCAST_STDIN_LIFELINE"] = "1"
-        workspace = self._workspace(context, s3 is not None)
         with tempfile.TemporaryDirectory(prefix="salescast-") as folder:
             result_file = os.path.join(folder, "result.json")
             argv = self._argv(workspace, result_file)
@@ -114,16 +115,15 @@ class SalescastOperator(BaseOperator):
             argv += ["--config", self.config]
         return [*argv, "--workspace", workspace, "--log-format", "json", "--result-file", result_file]
 
-    def _workspace(self, context, has_s3):
+    def _places(self, context, has_s3):
+        """Return the URL of the workspace, and that of the registry of models for a run without MLflow."""
         if self.workspace:
-            return self.workspace
-        root = self.root
+            return self.workspace, f"{self.workspace.rstrip('/').rpartition('/')[0]}/registry"
+        root = base = self.root
         if not root:
-            root = os.environ.get("SALESCAST_WORKSPACE_ROOT")
-            if not root:
-                root = "s3://salescast/runs" if has_s3 else os.path.join(_home(), "runs")
-            root = f"{root.rstrip('/')}/{_clean(self.dag_id)}"
-        return f"{root.rstrip('/')}/{_clean(context['run_id'])}"
+            base = os.environ.get("SALESCAST_WORKSPACE_ROOT") or ("s3://salescast/runs" if has_s3 else os.path.join(_home(), "runs"))
+            root = f"{base.rstrip('/')}/{_clean(self.dag_id)}"
+        return f"{root.rstrip('/')}/{_clean(context['run_id'])}", f"{base.rstrip('/')}/registry"
 
     def _publish(self, context, code, result):
         assets = [outlet for outlet in self.outlets or () if isinstance(outlet, Asset)]

@@ -22,4 +22,7 @@
 //
 // Several processes may write to one log: each line is appended under a lock on the file. Lines reach the disk before Start,
 // Artifact, End and Close return; between these they are in the hands of the operating system, so a killed process loses none.
+//
+// A registry may also be an object, registry.jsonl, of a store, with the same lines: a writer replaces what it has read by that and
+// its own lines, or, where another was quicker, reads and decides again.
 package spool

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"sync"
 	"time"
 
@@ -181,9 +182,13 @@ func (r *forwarded) End(ctx context.Context, s track.Status, at time.Time) error
 		if err := o.End(ctx, s, at); err != nil {
 			return err
 		}
-		if r.whole() {
-			return r.spool.writeNote(r.spec.Key, synced{Target: r.f.target, Bytes: r.log.end(), RunID: o.ID(), URL: o.URL(), Ended: true})
+		if !r.whole() {
+			return nil // Close sends the lines of others too
 		}
-		return nil // Close sends the lines of others too
+		err := r.spool.writeNote(r.spec.Key, synced{Target: r.f.target, Bytes: r.log.end(), RunID: o.ID(), URL: o.URL(), Ended: true})
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil // another process has seen the end, passed the run on and removed it
+		}
+		return err
 	})
 }

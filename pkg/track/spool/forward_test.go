@@ -66,6 +66,47 @@ func (r *flakyRun) End(ctx context.Context, s track.Status, at time.Time) error 
 	return r.Run.End(ctx, s, at)
 }
 
+// overtaken is a tracker at which another process passes on and prunes what has ended, just before an End returns.
+type overtaken struct {
+	*tracktest.Memory
+	prune func()
+}
+
+func (o *overtaken) Start(ctx context.Context, s track.Spec) (track.Run, error) {
+	r, err := o.Memory.Start(ctx, s)
+	return &overtakenRun{r, o}, err
+}
+
+type overtakenRun struct {
+	track.Run
+	o *overtaken
+}
+
+func (r *overtakenRun) End(ctx context.Context, s track.Status, at time.Time) error {
+	err := r.Run.End(ctx, s, at)
+	r.o.prune()
+	return err
+}
+
+// TestForwardOvertaken lets another process, which shares the spool, finish the work of the first: nothing is lost.
+func TestForwardOvertaken(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	to := &overtaken{Memory: tracktest.NewMemory()}
+	to.prune = func() {
+		s := open(t, dir, 0)
+		_, err := Replay(t.Context(), s, to.Memory, "server")
+		must(t, err)
+		_, err = Prune(t.Context(), s)
+		must(t, err)
+	}
+	f := NewForward(open(t, dir, 0), to, "server", func(err error) { t.Errorf("warned of %v", err) })
+	must(t, work(t.Context(), f), f.Close(t.Context()))
+	if keys, err := open(t, dir, 0).Keys(); err != nil || len(keys) != 0 {
+		t.Errorf("left are %v, %v", keys, err)
+	}
+}
+
 func work(ctx context.Context, tr track.Tracker) error {
 	parent, err := tr.Start(ctx, spec("parent"))
 	if err != nil {

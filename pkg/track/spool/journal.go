@@ -213,36 +213,44 @@ func (j *journal) catchUp() error {
 	return nil
 }
 
-func (j *journal) append(entries []entry) error {
+// encode makes the lines that continue a log after c, and their bytes.
+func encode(c chain, entries []entry) (chain, []line, []byte, error) {
 	var buf bytes.Buffer
-	c := j.chain
 	lines := make([]line, 0, len(entries))
 	for _, e := range entries {
 		body, err := json.Marshal(e.body)
 		if err != nil {
-			return err
+			return c, nil, nil, err
 		}
 		c = c.next(e.op, body)
 		l := line{Seq: c.seq, Op: e.op, Body: body, Sum: c.hex()}
 		raw, err := json.Marshal(l)
 		if err != nil {
-			return err
+			return c, nil, nil, err
 		}
 		if len(raw) >= maxLine {
-			return fmt.Errorf("a record %q has %d bytes: the most is %d", e.op, len(raw), maxLine)
+			return c, nil, nil, fmt.Errorf("a record %q has %d bytes: the most is %d", e.op, len(raw), maxLine)
 		}
 		buf.Write(raw)
 		buf.WriteByte('\n')
 		lines = append(lines, l)
 	}
-	if err := j.space.take(int64(buf.Len())); err != nil {
+	return c, lines, buf.Bytes(), nil
+}
+
+func (j *journal) append(entries []entry) error {
+	c, lines, raw, err := encode(j.chain, entries)
+	if err != nil {
 		return err
 	}
-	if _, err := j.f.WriteAt(buf.Bytes(), j.off); err != nil {
-		j.space.give(int64(buf.Len()))
+	if err := j.space.take(int64(len(raw))); err != nil {
+		return err
+	}
+	if _, err := j.f.WriteAt(raw, j.off); err != nil {
+		j.space.give(int64(len(raw)))
 		return errors.Join(full(err), j.f.Truncate(j.off))
 	}
-	j.chain, j.off, j.written = c, j.off+int64(buf.Len()), j.written+int64(len(lines))
+	j.chain, j.off, j.written = c, j.off+int64(len(raw)), j.written+int64(len(lines))
 	for _, l := range lines {
 		if err := j.apply(l); err != nil {
 			return err

@@ -100,7 +100,8 @@ func addFile(ctx context.Context, t *tar.Writer, from, name string, limit int64)
 // Done removes the runs that were packed, but for those to which something was added meanwhile. where is the address of the tar.
 func (p *Packed) Done(ctx context.Context, where string) error {
 	for key, size := range p.sizes {
-		if err := p.spool.writeNote(key, synced{Target: where, Bytes: size, RunID: key, Ended: true}); err != nil {
+		err := p.spool.writeNote(key, synced{Target: where, Bytes: size, RunID: key, Ended: true})
+		if err != nil && !errors.Is(err, fs.ErrNotExist) { // it is not there where another process has sent it
 			return fmt.Errorf("note that run %s is at %s: %w", key, where, err)
 		}
 	}

@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"time"
 
+	"salescast/pkg/artifact"
 	"salescast/pkg/track"
 )
 
@@ -46,9 +47,18 @@ type versionTagsBody struct {
 	Tags    map[string]string `json:"tags"`
 }
 
-// Registry is a track.Registry in the registry.jsonl of a spool. Versions are numbered from 1.
+// registryName is the file, or the object, of a registry.
+const registryName = "registry.jsonl"
+
+// registryLog is where the operations on a registry are kept, for all processes that share it; journal and objectLog are.
+type registryLog interface {
+	update(ctx context.Context, durable bool, decide func() ([]entry, error)) error
+	close() error
+}
+
+// Registry is a track.Registry in the registry.jsonl of a spool or of a store. Versions are numbered from 1.
 type Registry struct {
-	log    journal
+	log    registryLog
 	now    func() time.Time
 	models map[string]*model
 }
@@ -62,14 +72,18 @@ type model struct {
 // NewRegistry opens the registry of a spool; now stamps new versions.
 func NewRegistry(s *Spool, now func() time.Time) *Registry {
 	r := &Registry{now: now}
-	r.log = journal{
-		path:  filepath.Join(s.dir, "registry.jsonl"),
-		space: s.space,
-		reset: func() { r.models = map[string]*model{} },
-		apply: r.apply,
-	}
+	r.log = &journal{path: filepath.Join(s.dir, registryName), space: s.space, reset: r.reset, apply: r.apply}
 	return r
 }
+
+// NewStoreRegistry opens the registry of a store, which machines without a common disk may share; now stamps new versions.
+func NewStoreRegistry(store artifact.Store, now func() time.Time) *Registry {
+	r := &Registry{now: now, models: map[string]*model{}}
+	r.log = &objectLog{store: store, name: registryName, reset: r.reset, apply: r.apply}
+	return r
+}
+
+func (r *Registry) reset() { r.models = map[string]*model{} }
 
 // Close lets go of the file.
 func (r *Registry) Close() error { return r.log.close() }

@@ -5,13 +5,16 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
+	"salescast/pkg/artifact/dir"
 	"salescast/pkg/track"
 	"salescast/pkg/track/tracktest"
 )
@@ -37,6 +40,47 @@ func TestRegistry(t *testing.T) {
 		},
 		Source: func(_ *testing.T, unit string) (string, string) { return "runs/1/" + unit, unit },
 	})
+}
+
+func TestStoreRegistry(t *testing.T) {
+	t.Parallel()
+	root := t.TempDir()
+	tracktest.Registry(t, tracktest.RegistryHarness{
+		Open: func(t *testing.T) track.Registry {
+			store, err := dir.New(root)
+			must(t, err)
+			return NewStoreRegistry(store, func() time.Time { return epoch })
+		},
+		Source: func(_ *testing.T, unit string) (string, string) { return "s3://b/runs/1/" + unit, unit },
+	})
+}
+
+// TestStoreRegistryDamaged changes, cuts and extends the object: no reader takes it for whole.
+func TestStoreRegistryDamaged(t *testing.T) {
+	t.Parallel()
+	store, err := dir.New(t.TempDir())
+	must(t, err)
+	now := func() time.Time { return epoch }
+	for _, key := range []string{"a", "b"} {
+		_, err := NewStoreRegistry(store, now).Create(t.Context(), track.NewVersion{Model: "m", Key: key, Source: "s3://b/" + key})
+		must(t, err)
+	}
+	r, _, err := store.Get(t.Context(), registryName)
+	must(t, err)
+	whole, err := io.ReadAll(r)
+	must(t, err, r.Close())
+	for name, damaged := range map[string][]byte{
+		"cut":       whole[:len(whole)-1],
+		"extended":  append(slices.Clone(whole), "{}\n"...),
+		"changed":   bytes.Replace(whole, []byte("s3://b/a"), []byte("s3://b/x"), 1),
+		"last line": bytes.Replace(whole, []byte("s3://b/b"), []byte("s3://b/x"), 1),
+	} {
+		_, err := store.Put(t.Context(), registryName, bytes.NewReader(damaged))
+		must(t, err)
+		if _, err := NewStoreRegistry(store, now).Versions(t.Context(), "m"); !errors.Is(err, ErrCorrupt) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
 }
 
 var epoch = time.Date(2026, 3, 1, 9, 0, 0, 0, time.UTC)
