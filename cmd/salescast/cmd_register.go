@@ -27,6 +27,9 @@ decided what, when and on which figures. The same is in the tags of the version.
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return a.step(cmd.Context(), cmd, func(ctx context.Context, env tasks.Env, c *config) (*tasks.Result, error) {
+				if err := a.sendEarlier(ctx, c); err != nil {
+					return nil, err
+				}
 				return tasks.Register(ctx, env, c.registerOptions(force))
 			})
 		},

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -82,7 +83,11 @@ func (a *app) sync(ctx context.Context, c *config, keep bool) (*tasks.Result, er
 	if store != nil {
 		errs = append(errs, a.syncObjects(ctx, store, server, uri, keep, res))
 	}
-	if c.Register.Folder != "" { // versions last: their runs are there by now
+	switch folder := c.Register.Folder; {
+	case folder == "":
+	case strings.Contains(folder, "://"):
+		a.log.Warn().Str("registry", folder).Msg("only the registry of a folder can be sent to MLflow")
+	default: // versions last: their runs are there by now
 		folders = append(folders, c.registryFolder())
 	}
 	for _, folder := range folders {
@@ -104,6 +109,17 @@ func (a *app) syncRegistry(ctx context.Context, folder string, server *mlflow.Tr
 	}
 	res.Warnings = append(res.Warnings, done.Left...)
 	return err
+}
+
+// sendEarlier brings to MLflow what earlier steps in the workspace recorded while the server was away: its registry wants their runs.
+func (a *app) sendEarlier(ctx context.Context, c *config) error {
+	if a.getenv("MLFLOW_TRACKING_URI") == "" || c.Tracking.Mode == trackOff {
+		return nil
+	}
+	if _, err := a.sync(ctx, c, false); err != nil && tasks.KindOf(err) != tasks.KindInputMissing {
+		return err
+	}
+	return nil
 }
 
 // syncObjects sends the spools that steps on other machines left in the workspace, and removes them.

@@ -92,6 +92,7 @@ func (s stack) salescast(t *testing.T, args ...string) (code int, stdout, stderr
 
 // run is the answer of salescast airflow trigger, wait and status.
 type run struct {
+	DAG   string `json:"dag_id"`
 	ID    string `json:"run_id"`
 	State string `json:"state"`
 	Tasks []struct {
@@ -116,12 +117,21 @@ func (r run) state(task string, index int) (string, int) {
 func (s stack) airflow(t *testing.T, code int, args ...string) (r run) {
 	t.Helper()
 	got, out, errs := s.salescast(t, append([]string{"airflow", "--output", "json"}, args...)...)
-	if got != code {
-		t.Fatalf("salescast airflow %v exits %d, want %d\n%s\n%s", args, got, code, out, errs)
-	}
 	if err := json.Unmarshal([]byte(out), &r); err != nil {
-		t.Fatalf("%v: %s", err, out)
+		t.Fatalf("salescast airflow %v exits %d: %v: %s\n%s", args, got, err, out, errs)
 	}
+	if got == code {
+		return r
+	}
+	t.Errorf("salescast airflow %v exits %d, want %d: the run is %s\n%s", args, got, code, r.State, errs)
+	for _, task := range r.Tasks {
+		t.Logf("%s[%d] is %s at try %d", task.ID, task.Index, task.State, task.Try)
+		if task.State == "failed" {
+			_, log, _ := s.salescast(t, "airflow", "logs", r.DAG, task.ID, "--run", r.ID)
+			t.Log(log)
+		}
+	}
+	t.FailNow()
 	return r
 }
 

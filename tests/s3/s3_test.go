@@ -94,7 +94,9 @@ func TestVersityGW(t *testing.T) {
 func registry(t *testing.T, server *servers.Server) {
 	at := bucket(t, server)
 	tracktest.Registry(t, tracktest.RegistryHarness{
-		Open:   func(t *testing.T) track.Registry { return spool.NewStoreRegistry(store(t, config(server), at), time.Now) },
+		Open: func(t *testing.T) track.Registry {
+			return spool.NewStoreRegistry(store(t, config(server), at), time.Now)
+		},
 		Source: func(_ *testing.T, unit string) (string, string) { return at.Join(unit).String(), unit },
 	})
 }
