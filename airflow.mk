@@ -2,13 +2,19 @@
 
 PYTHON           ?= python3
 AIRFLOW3_VERSION := 3.3.2
+AIRFLOW3_POSTGRES := 7.1.1
 AIRFLOW2_VERSION := 2.11.2
 PYTEST_VERSION   := 9.2.0
 
 .PHONY: test-airflow
 
-# tests/airflow starts an Airflow 3.
-servers: .build/venvs/airflow3/bin/pytest
+# tests/airflow starts an Airflow 3 over Postgres.
+servers: .build/venvs/airflow3/bin/pytest postgres
+
+.PHONY: postgres
+
+postgres:
+	@ls /usr/lib/postgresql/*/bin/postgres >/dev/null 2>&1 || { apt-get update -qq && apt-get install --yes --no-install-recommends postgresql; }
 
 test-airflow: build .build/venvs/airflow3/bin/pytest .build/venvs/airflow2/bin/pytest ## Test the provider and the DAG files on Airflow 3 and 2
 	.build/venvs/airflow3/bin/pytest -q astro/provider/tests tests/dags
@@ -16,7 +22,7 @@ test-airflow: build .build/venvs/airflow3/bin/pytest .build/venvs/airflow2/bin/p
 
 .build/venvs/airflow3/bin/pytest:
 	$(PYTHON) -m venv .build/venvs/airflow3
-	.build/venvs/airflow3/bin/pip install --quiet apache-airflow==$(AIRFLOW3_VERSION) pytest==$(PYTEST_VERSION)
+	.build/venvs/airflow3/bin/pip install --quiet apache-airflow==$(AIRFLOW3_VERSION) apache-airflow-providers-postgres==$(AIRFLOW3_POSTGRES) psycopg2-binary pytest==$(PYTEST_VERSION)
 
 .build/venvs/airflow2/bin/pytest:
 	$(PYTHON) -m venv .build/venvs/airflow2

@@ -1,9 +1,11 @@
 """
 A forecast with the champion, of the sales that are there now: every day, and whenever there is a new champion.
 
-Nothing is trained. Without parameters it forecasts synthetic sales; with a *source*, or a *configuration* that names one, yours.
+Nothing is trained. Without parameters it reads what now lies where the data lay that the champion was made from, described as they were;
+with a *source*, or a *configuration* that names one, that. A champion made from synthetic sales forecasts synthetic sales.
 """
 
+import os
 from datetime import timedelta
 
 from airflow.timetables.trigger import CronTriggerTimetable
@@ -21,16 +23,16 @@ with DAG(
     tags=["sales", "inference", "ml"],
     params={
         "source": Param(
-            None,
+            os.environ.get("SALESCAST_DATA_SOURCE") or None,
             type=["null", "string"],
             title="Data source",
-            description="Sales as a file, folder or glob of CSV or Parquet, or an s3:// URL. Empty: what the configuration says.",
+            description="Sales as a file, folder or glob of CSV or Parquet, or an s3:// URL. Empty: what the configuration says, or the model.",
         ),
         "config": Param(
-            None,
+            os.environ.get("SALESCAST_CONFIG") or None,
             type=["null", "string"],
             title="Configuration",
-            description="The path of a salescast.yaml on the workers. With neither this nor a source, synthetic sales are made.",
+            description="The path of a salescast.yaml on the workers. Empty: as it was for the model.",
         ),
         "model": Param(
             "models:/sales_forecast_ensemble@champion",
@@ -45,7 +47,7 @@ with DAG(
             minimum=1,
             maximum=730,
             title="Horizon",
-            description="Steps to forecast. Empty: what the configuration says, or 28.",
+            description="Steps to forecast. Empty: what the configuration says, or the model.",
         ),
     },
     default_args={
@@ -57,16 +59,12 @@ with DAG(
         "settings": {"data.source": "{{ params.source or '' }}", "forecast.horizon": "{{ params.horizon or '' }}"},
     },
 ) as dag:
-    generate = SalescastOperator(
-        task_id="generate", command="generate", config="", settings={}, run_if="{{ not params.source and not params.config }}"
-    )
     forecast = SalescastOperator(
         task_id="forecast",
         command="forecast",
         args=["--model", "{{ params.model }}"],
-        trigger_rule="none_failed",
         outlets=[Asset("sales_forecast")],
     )
     prune = SalescastOperator(task_id="prune", command="prune")
 
-    generate >> forecast >> prune
+    forecast >> prune

@@ -4,8 +4,12 @@ From sales to a published forecast: every step is the `salescast` binary's, this
 Without parameters it makes synthetic sales first. With a *source*, or a *configuration* that names one, it reads yours. Each run has a
 workspace of its own, in the bucket `salescast` where the connection `salescast_s3` exists and in a folder otherwise; a task that is
 cleared or retried answers from what it finished there.
+
+Runs that nobody starts by hand have no parameters: for them the environment of Airflow may hold SALESCAST_CONFIG, the path of a
+salescast.yaml, and SALESCAST_DATA_SOURCE.
 """
 
+import os
 from datetime import timedelta
 
 from salescast_airflow.operator import SalescastOperator
@@ -37,13 +41,13 @@ with DAG(
     tags=["sales", "training", "ml"],
     params={
         "source": Param(
-            None,
+            os.environ.get("SALESCAST_DATA_SOURCE") or None,
             type=["null", "string"],
             title="Data source",
-            description="Sales as a file, folder or glob of CSV or Parquet, or an s3:// URL. Empty: what the configuration says.",
+            description="Sales as a file, folder or glob of CSV or Parquet, or an s3:// URL, with the columns of the configuration. Empty: what that says.",
         ),
         "config": Param(
-            None,
+            os.environ.get("SALESCAST_CONFIG") or None,
             type=["null", "string"],
             title="Configuration",
             description="The path of a salescast.yaml on the workers. With neither this nor a source, synthetic sales are made.",

@@ -25,20 +25,29 @@ const (
 	modelScheme = "models:/"
 	// tagBundle is the tag of a model version with the address of its bundle.
 	tagBundle = "salescast.bundle"
+	// tagSource is the tag with the data.source that a model was made from, "" for what Generate made.
+	tagSource = "salescast.source"
 )
 
 // inputContract is what the data of the validate step was held against, without where it lay.
 func inputContract(validate *Opened, names panelNames, f calendar.Frequency) (DataOptions, error) {
-	var o ValidateOptions
+	o, err := optionsOfValidate(validate)
+	if err != nil {
+		return DataOptions{}, err
+	}
+	o.Data.Source, o.Data.Time, o.Data.Target, o.Data.Frequency = "", names.time, names.target, f.String()
+	return o.Data, nil
+}
+
+func optionsOfValidate(validate *Opened) (o ValidateOptions, err error) {
 	b, err := json.Marshal(validate.Manifest.Options)
 	if err == nil {
 		err = json.Unmarshal(b, &o)
 	}
 	if err != nil {
-		return DataOptions{}, fmt.Errorf("read the options of validate: %w", err)
+		return o, fmt.Errorf("read the options of validate: %w", err)
 	}
-	o.Data.Source, o.Data.Time, o.Data.Target, o.Data.Frequency = "", names.time, names.target, f.String()
-	return o.Data, nil
+	return o, nil
 }
 
 // Model is a bundle outside the steps of the workspace at hand.
@@ -50,6 +59,7 @@ type Model struct {
 	Digest   string
 
 	reader bundle.Reader
+	tags   map[string]string // of a registered version
 }
 
 // OpenModel finds a model by its address: a workspace, the folder of a bundle (both on disk or s3://), models:/NAME@ALIAS or
@@ -63,6 +73,7 @@ func OpenModel(ctx context.Context, env Env, address string) (*Model, error) {
 		if v, err = FindVersion(ctx, env.Registry, rest); err != nil {
 			return nil, err
 		}
+		m.tags = v.Tags
 		m.reader, m.URL, err = versionReader(ctx, env, v)
 	} else {
 		m.reader, err = addressReader(ctx, env, address)
@@ -157,6 +168,29 @@ func (m *Model) Data(ctx context.Context) (DataOptions, error) {
 		return o, &Error{Kind: KindData, Op: "read " + inputName + " at " + m.URL, Err: err}
 	}
 	return o, nil
+}
+
+// Source is the data.source that the model was made from, "" for what Generate made. A folder that is neither a workspace nor a
+// registered version does not tell, which is KindUsage.
+func (m *Model) Source(ctx context.Context, env Env) (string, error) {
+	if source, ok := m.tags[tagSource]; ok {
+		return source, nil
+	}
+	if m.tags == nil {
+		store, err := env.Open(m.URL)
+		if err != nil {
+			return "", err
+		}
+		validate, err := OpenStep(ctx, store, validateStep)
+		if err == nil {
+			o, err := optionsOfValidate(validate)
+			return o.Data.Source, err
+		}
+		if !errors.Is(err, fs.ErrNotExist) {
+			return "", err
+		}
+	}
+	return "", &Error{Kind: KindUsage, Op: "find the data of the model at " + m.URL, Err: errors.New("it does not tell what it was made from"), Hint: "set data.source"}
 }
 
 // fits says whether data of a schema has the columns that the model reads.

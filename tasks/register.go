@@ -333,11 +333,15 @@ func (r *registrar) create(ctx context.Context, in *Opened, name string) (track.
 	if _, err := r.env.Store.Put(ctx, path.Join(at, registeredName), strings.NewReader(string(mark)+"\n")); err != nil {
 		return track.Version{}, fmt.Errorf("mark %s as registered: %w", url, err)
 	}
+	validated, err := optionsOfValidate(r.step.Input(validateStep))
+	if err != nil {
+		return track.Version{}, err
+	}
 	end, _ := r.panel.End()
 	n := track.NewVersion{
 		Model: name, Key: hexSum([]byte(url))[:32], Source: url, RunID: m.RunID, Experiment: r.env.Experiment, Description: "made by salescast " + m.Step + " in " + r.env.Store.URL(""),
 		Tags: map[string]string{
-			tagBundle: url, tagOrigin: r.panel.Frequency.Day(end).String(), tagHorizon: fmt.Sprint(m.Options["horizon"]),
+			tagBundle: url, tagOrigin: r.panel.Frequency.Day(end).String(), tagHorizon: fmt.Sprint(m.Options["horizon"]), tagSource: validated.Data.Source,
 			"salescast.workspace": r.env.Store.URL(""), "salescast.step": m.Step, "salescast.version": m.Binary,
 		},
 	}

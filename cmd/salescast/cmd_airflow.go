@@ -361,7 +361,7 @@ func (a *app) waitForRun(ctx context.Context, c airflow.Client, run airflow.Run,
 	}
 	tick := time.NewTicker(o.every)
 	defer tick.Stop()
-	table := &liveTable{w: a.err}
+	table := &liveTable{w: a.err, size: a.errSize}
 	said := map[string]string{}
 	for {
 		now, err := look(waiting, c, run.DAG, run.ID)

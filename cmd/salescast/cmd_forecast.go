@@ -27,7 +27,8 @@ forecast.parquet, with forecast_totals.csv and forecast_totals.parquet, the sums
 
 With --model it trains nothing: it validates data.source into the workspace and forecasts with a model
 that is there already, which is a workspace, the folder of a model, models:/NAME@ALIAS or
-models:/NAME/VERSION. With --input too it needs neither configuration nor workspace: it reads history
+models:/NAME/VERSION. What the configuration does not say of data, horizon and quantiles is as it was
+for the model: without any, the forecast is of what now lies where the model's data lay. With --input too it needs neither configuration nor workspace: it reads history
 and plan from a CSV or Parquet file, or CSV from standard input, and writes the forecast as CSV to
 standard output.`,
 		Example: `  salescast forecast -c examples/bakery -w runs/bakery
@@ -43,6 +44,11 @@ standard output.`,
 				return a.forecastFile(cmd, model, input)
 			}
 			return a.step(cmd.Context(), cmd, func(ctx context.Context, env tasks.Env, c *config) (*tasks.Result, error) {
+				if model != "" {
+					if err := a.asTheModel(ctx, env, c, model); err != nil {
+						return nil, err
+					}
+				}
 				o := c.forecastOptions(force)
 				if o.Model = model; model != "" {
 					if res, err := tasks.Validate(ctx, env, c.validateOptions(false)); err != nil {
@@ -89,12 +95,7 @@ func (a *app) forecastFile(cmd *cobra.Command, model, input string) (err error) 
 			return nil, err
 		}
 		v.Data.Source = input
-		if c.origins["forecast.horizon"] == "default" {
-			c.Forecast.Horizon = m.Manifest.Horizon
-		}
-		if c.origins["forecast.quantiles"] == "default" {
-			c.Forecast.Quantiles = m.Manifest.Levels
-		}
+		c.forecastAs(m)
 		if res, err := tasks.Validate(ctx, env, v); err != nil {
 			return res, err
 		}
@@ -106,6 +107,46 @@ func (a *app) forecastFile(cmd *cobra.Command, model, input string) (err error) 
 		}
 		return res, err
 	})
+}
+
+// forecastAs takes from a model what the configuration leaves open of the forecast.
+func (c *config) forecastAs(m *tasks.Model) {
+	if c.origins["forecast.horizon"] == "default" {
+		c.Forecast.Horizon = m.Manifest.Horizon
+	}
+	if c.origins["forecast.quantiles"] == "default" {
+		c.Forecast.Quantiles = m.Manifest.Levels
+	}
+}
+
+// asTheModel takes from a model what the configuration leaves open: of the forecast, and of the data, which are what now lies where those
+// lay that the model was made from. Synthetic sales are made again.
+func (a *app) asTheModel(ctx context.Context, env tasks.Env, c *config, model string) error {
+	m, err := tasks.OpenModel(ctx, env, model)
+	if err != nil {
+		return err
+	}
+	c.forecastAs(m)
+	_, err = tasks.OpenStep(ctx, env.Store, "data")
+	if len(c.Data.Keys) > 0 || err == nil && c.Data.Source == "" {
+		return nil // it is described, or the workspace has sales of its own
+	}
+	source := c.Data.Source
+	if source == "" {
+		if source, err = m.Source(ctx, env); err != nil {
+			return err
+		}
+	}
+	if source == "" {
+		a.log.Info().Msg("the model was made from synthetic sales: they are made here too")
+		_, err := tasks.Generate(ctx, env, tasks.DefaultGenerateOptions())
+		return err
+	}
+	if c.Data, err = m.Data(ctx); err != nil {
+		return err
+	}
+	c.Data.Source = source
+	return nil
 }
 
 func readText(ctx context.Context, env tasks.Env, step, name string) (string, error) {

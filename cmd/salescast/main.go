@@ -45,10 +45,20 @@ func process(stderr io.Writer) int {
 	a := &app{
 		out: os.Stdout, err: stderr, getenv: os.Getenv, environ: os.Environ, now: time.Now,
 		errTerminal: term.IsTerminal(int(os.Stderr.Fd())), outTerminal: term.IsTerminal(int(os.Stdout.Fd())),
+		errSize: func() (columns, rows int) { return terminalSize(os.Stderr) },
 	}
 	err := a.run(ctx, os.Args[1:])
 	if c := code.Load(); c != 0 && (err == nil || errors.Is(err, context.Canceled) || ctx.Err() != nil) {
 		return int(c)
 	}
 	return exitCode(err)
+}
+
+// terminalSize is zeros where f is no terminal.
+func terminalSize(f *os.File) (columns, rows int) {
+	columns, rows, err := term.GetSize(int(f.Fd()))
+	if err != nil {
+		return 0, 0
+	}
+	return columns, rows
 }

@@ -27,9 +27,11 @@ import (
 type app struct {
 	out, err                 io.Writer
 	outTerminal, errTerminal bool
-	getenv                   func(string) string
-	environ                  func() []string
-	now                      func() time.Time
+	// errSize is the size of the terminal at err, nil or zeros where that is not known.
+	errSize func() (columns, rows int)
+	getenv  func(string) string
+	environ func() []string
+	now     func() time.Time
 
 	global globalOptions
 	log    zerolog.Logger

@@ -303,4 +303,3 @@ func (s stack) withoutMLflow(t *testing.T, bakery string) {
 		t.Errorf("MLflow has the runs %v, want %v", got, want)
 	}
 }
-
