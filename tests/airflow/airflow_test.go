@@ -53,7 +53,7 @@ func (s stack) trained(t *testing.T, r run) {
 		if task.ID != "prune" { // it has no result
 			s.small(t, r.ID, task.ID, task.Index)
 		}
-		log := s.log(t, training, r.ID, task.ID, task.Index, 1)
+		log := s.log(t, training, r.ID, task.ID, task.Index)
 		if !said(log, "info", "Running [") || slices.ContainsFunc(log, func(r record) bool { return strings.Contains(r.Event, servers.SecretKey) }) {
 			t.Errorf("the log of %s lacks its command line or has a secret: %+v", task.ID, log)
 		}
@@ -61,7 +61,7 @@ func (s stack) trained(t *testing.T, r run) {
 	if ran != len(steps)+1 {
 		t.Errorf("%d tasks ran, want %d: %+v", ran, len(steps)+1, r.Tasks)
 	}
-	if log := s.log(t, training, r.ID, "train", 0, 1); !said(log, "info", "phase=") {
+	if log := s.log(t, training, r.ID, "train", 0); !said(log, "info", "phase=") {
 		t.Errorf("no phase is in the log of train: %+v", log)
 	}
 	var rendered map[string]any
@@ -126,7 +126,11 @@ func (s stack) links(t *testing.T, id, task string) {
 			t.Errorf("%s has no link %q: %v", task, name, links.Links)
 			continue
 		}
-		resp, err := http.Get(*links.Links[name])
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, *links.Links[name], http.NoBody)
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp, err := http.DefaultClient.Do(req)
 		if err != nil {
 			t.Error(err)
 			continue
@@ -215,7 +219,7 @@ func (s stack) badData(t *testing.T) {
 	if is, _ := r.state("featurize", -1); is != "upstream_failed" {
 		t.Errorf("featurize is %s", is)
 	}
-	if log := s.log(t, hasty, r.ID, "validate", -1, 1); !said(log, "error", "many") {
+	if log := s.log(t, hasty, r.ID, "validate", -1); !said(log, "error", "many") {
 		t.Errorf("the log does not name the finding: %+v", log)
 	}
 }
@@ -274,7 +278,7 @@ func (s stack) withoutMLflow(t *testing.T, bakery string) {
 	s.mlflow.Stop(t)
 	s.until(t, training, r.ID, "register", -1, "up_for_retry") // it cannot do without
 	s.mlflow.Start(t, "/health")
-	if log := s.log(t, training, r.ID, "train", 0, 1); !said(log, "warning", "MLflow") {
+	if log := s.log(t, training, r.ID, "train", 0); !said(log, "warning", "MLflow") {
 		t.Errorf("the log of train does not warn: %+v", log)
 	}
 	done := s.wait(t, 0, training, r.ID)

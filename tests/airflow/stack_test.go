@@ -190,15 +190,15 @@ func (s stack) result(t *testing.T, dag, id, task string, index int) (r result) 
 	return r
 }
 
-// record is one record of a task's log.
+// record is one record of the log of a task's first try.
 type record struct{ Level, Event, Logger string }
 
-func (s stack) log(t *testing.T, dag, id, task string, index, try int) []record {
+func (s stack) log(t *testing.T, dag, id, task string, index int) []record {
 	t.Helper()
 	var log struct {
 		Content []record `json:"content"`
 	}
-	s.Call(t, http.MethodGet, fmt.Sprintf("%s/logs/%d?map_index=%d&full_content=true", instance(dag, id, task), try, index), nil, &log)
+	s.Call(t, http.MethodGet, fmt.Sprintf("%s/logs/1?map_index=%d&full_content=true", instance(dag, id, task), index), nil, &log)
 	return log.Content
 }
 
@@ -253,7 +253,12 @@ func (s stack) mlflowRuns(t *testing.T, id string) map[string]int {
 	}
 	ask := func(path string, body, out any) {
 		t.Helper()
-		resp, err := http.Post(s.mlflow.URL+"/api/2.0/mlflow/"+path, "application/json", strings.NewReader(asJSON(t, body)))
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, s.mlflow.URL+"/api/2.0/mlflow/"+path, strings.NewReader(asJSON(t, body)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Header.Set("Content-Type", "application/json")
+		resp, err := http.DefaultClient.Do(req)
 		if err == nil {
 			defer resp.Body.Close()
 			err = json.NewDecoder(resp.Body).Decode(out)
