@@ -158,4 +158,10 @@ func (o *objectLog) append(ctx context.Context, entries []entry) error {
 	return nil
 }
 
+func (o *objectLog) end() int64 {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return int64(len(o.data))
+}
+
 func (o *objectLog) close() error { return nil }

@@ -53,6 +53,8 @@ const registryName = "registry.jsonl"
 // registryLog is where the operations on a registry are kept, for all processes that share it; journal and objectLog are.
 type registryLog interface {
 	update(ctx context.Context, durable bool, decide func() ([]entry, error)) error
+	// end is the size of the log as far as it is known here.
+	end() int64
 	close() error
 }
 
