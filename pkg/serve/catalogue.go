@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"sync"
@@ -94,6 +95,7 @@ func (c *catalogue) refreshSlot(ctx context.Context, s *slot, force bool) error 
 	}
 	began := c.o.Now()
 	l, err := c.load(ctx, f)
+	debug.FreeOSMemory() // what decoding needed is many times what is kept, and the next load may be weeks away
 	if err != nil {
 		return c.fail(ctx, s, f.state, err)
 	}

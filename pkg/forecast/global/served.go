@@ -19,10 +19,9 @@ import (
 // there: what features read of other series is what the known panel says, at its end for requests of a later origin.
 // It may be used from several goroutines and does not own the model.
 type Served struct {
-	m     *Model
-	state *feature.State
-	pool  *feature.Pool
-	work  sync.Pool
+	m    *Model
+	pool *feature.Pool
+	work sync.Pool
 }
 
 // Serve prepares answers beside p, whose sales are known up to the step end.
@@ -46,7 +45,7 @@ func (m *Model) Serve(ctx context.Context, p *panel.Panel, end calendar.Step) (*
 	if err != nil {
 		return nil, err
 	}
-	s := &Served{m: m, state: st, pool: pool}
+	s := &Served{m: m, pool: pool}
 	s.work.New = func() any { return new(batch) }
 	return s, nil
 }
