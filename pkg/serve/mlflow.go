@@ -16,10 +16,6 @@ func (s *Server) invocations(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	if t.rows == 0 {
-		writeJSON(w, http.StatusOK, map[string]any{"predictions": []any{}})
-		return nil
-	}
 	v, release, err := s.models.acquire(params.Model)
 	if err != nil {
 		return err
@@ -28,6 +24,15 @@ func (s *Server) invocations(w http.ResponseWriter, r *http.Request) error {
 	q, err := newQuestion(v, params.Horizon, params.Quantiles, false)
 	if err != nil {
 		return err
+	}
+	if t.rows == 0 {
+		if len(t.columns) > 0 {
+			if _, err := q.layout(t, "input"); err != nil {
+				return err
+			}
+		}
+		writeJSON(w, http.StatusOK, map[string]any{"predictions": []any{}})
+		return nil
 	}
 	history, plan, err := q.split(t)
 	if err != nil {
@@ -48,7 +53,7 @@ func (s *Server) invocations(w http.ResponseWriter, r *http.Request) error {
 	for i := range a.series {
 		one := &a.series[i]
 		for h, d := range one.dates {
-			rec := map[string]any{v.bundle.Manifest.Time: d.String() + "T00:00:00", "forecast": number64(one.point[h])}
+			rec := map[string]any{"date": d.String() + midnight, "cutoff": one.origin.String() + midnight, "horizon": h + 1, "forecast": number64(one.point[h])}
 			for k, key := range v.history.Keys {
 				rec[key.Name] = one.id[k]
 			}
@@ -61,6 +66,9 @@ func (s *Server) invocations(w http.ResponseWriter, r *http.Request) error {
 	writeJSON(w, http.StatusOK, map[string]any{"predictions": records})
 	return nil
 }
+
+// midnight is how MLflow writes the time of a date.
+const midnight = "T00:00:00"
 
 // invocationParams are MLflow's inference parameters; unknown ones are ignored, as MLflow does.
 type invocationParams struct {

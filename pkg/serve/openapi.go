@@ -10,6 +10,18 @@ import (
 //go:embed schemas.json
 var schemas []byte
 
+// parameter is one of a route's query, all of which may be left out.
+type parameter struct{ name, kind, about string }
+
+// forecastQuery says beside rows as CSV what a JSON body says by itself; it goes before what that says.
+var forecastQuery = []parameter{
+	{"model", "string", "SOURCE/MODEL, SOURCE, or MODEL; none is the first ensemble"},
+	{"horizon", "integer", "steps to forecast"},
+	{"quantiles", "string", "levels with commas between them"},
+	{"drivers", "boolean", "tell what drives the forecast"},
+	{"append", "boolean", "put the history after the stored one instead of in its place"},
+}
+
 // describe writes the OpenAPI 3.1 description of the routes; schemas.json has the shapes of bodies and answers.
 func (s *Server) describe() ([]byte, error) {
 	var components map[string]json.RawMessage
@@ -46,6 +58,9 @@ func (s *Server) describe() ([]byte, error) {
 		}
 		for _, name := range r.numbers {
 			params = append(params, map[string]any{"name": name, "in": "query", "schema": map[string]any{"type": "integer", "minimum": 0}})
+		}
+		for _, p := range r.query {
+			params = append(params, map[string]any{"name": p.name, "in": "query", "description": p.about, "schema": map[string]any{"type": p.kind}})
 		}
 		if params != nil {
 			op["parameters"] = params

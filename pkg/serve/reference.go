@@ -62,9 +62,14 @@ func (s *Server) predictBatch(w http.ResponseWriter, r *http.Request) error {
 		if err := unmarshal(body, &o); err != nil {
 			return err
 		}
+		if o.Requests == nil {
+			return bad("requests is no list").hint("send {\"requests\": [...]} or the list alone")
+		}
 		list = o.Requests
 	} else if err := unmarshal(body, &list); err != nil {
 		return err
+	} else if list == nil {
+		return bad("there is no list of requests").hint("send {\"requests\": [...]} or the list alone")
 	}
 	if len(list) > maxBatch {
 		return &problem{http.StatusRequestEntityTooLarge, codeTooLarge, fmt.Sprintf("there are more than %d requests", maxBatch), "POST /v1/forecast answers for many days and series at once"}

@@ -26,7 +26,9 @@ type route struct {
 	work, open, quiet, mlflow bool
 	// numbers are the query's whole numbers.
 	numbers []string
-	do      handlerFunc
+	// query are other parameters of the query.
+	query []parameter
+	do    handlerFunc
 }
 
 func (s *Server) routes() []route {
@@ -40,7 +42,7 @@ func (s *Server) routes() []route {
 		{method: "POST", path: "/v1/models/reload", about: "Looks for newer models now.", gives: "Models", do: s.reload},
 		{method: "GET", path: "/v1/models/{name...}", about: "Tells of one model: figures, span of its data, features.", gives: "Model", do: s.showModel},
 		{method: "GET", path: "/v1/models/{source}/{model}/series", about: "Lists the series that a model knows; the query's limit, offset and key values choose among them, days asks for their last sales.", gives: "SeriesList", numbers: []string{"limit", "offset", "days"}, do: s.listSeries},
-		{method: "POST", path: "/v1/forecast", about: "Forecasts known or new series.", takes: "ForecastRequest", gives: "Forecast", work: true, do: s.forecast},
+		{method: "POST", path: "/v1/forecast", about: "Forecasts known or new series.", takes: "ForecastRequest", gives: "Forecast", work: true, query: forecastQuery, do: s.forecast},
 		{method: "POST", path: "/v1/whatif", about: "Forecasts twice, as planned and with changes, and tells the difference.", takes: "WhatIfRequest", gives: "WhatIf", work: true, do: s.whatIf},
 		{method: "POST", path: "/invocations", about: "MLflow's scoring protocol.", takes: "Invocations", gives: "Predictions", work: true, mlflow: true, do: s.invocations},
 		{method: "POST", path: "/predict", about: "Forecasts one day of one known series.", takes: "PredictRequest", gives: "Predict", work: true, do: s.predict},
@@ -294,7 +296,10 @@ func readForecast(r *http.Request) (*forecastRequest, error) {
 		return nil, err
 	}
 	if kind != "text/csv" {
-		return q, decodeRows(r, q, []string{"history", "plan"}, &q.History, &q.Plan)
+		if err := decodeRows(r, q, []string{"history", "plan"}, &q.History, &q.Plan); err != nil {
+			return nil, err
+		}
+		return q, q.fromQuery(r.URL.Query())
 	}
 	b, err := readBody(r)
 	if err != nil {
@@ -318,6 +323,7 @@ func (q *forecastRequest) fromQuery(v url.Values) error {
 			n, err = strconv.Atoi(value)
 			q.Horizon = &n
 		case "quantiles":
+			q.Quantiles = nil
 			for f := range strings.SplitSeq(value, ",") {
 				var l float64
 				if l, err = strconv.ParseFloat(f, 64); err != nil {
@@ -342,7 +348,11 @@ func (q *forecastRequest) fromQuery(v url.Values) error {
 // rows are those of the history.
 func (q *forecastRequest) rows(l limits) (*table, error) {
 	if q.csv != "" {
-		return parseCSV(q.csv, l)
+		t, err := parseCSV(q.csv, l)
+		if err == nil && t.rows == 0 {
+			err = bad("the CSV has no row after its first line")
+		}
+		return t, err
 	}
 	return parseTable(q.History, l)
 }

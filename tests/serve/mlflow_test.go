@@ -1,0 +1,184 @@
+package servetest
+
+import (
+	"encoding/json"
+	"errors"
+	"net/http"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/minio/minio-go/v7"
+	"github.com/minio/minio-go/v7/pkg/credentials"
+
+	"salescast/tests/servers"
+)
+
+// scoring asks the model that Python's MLflow loads from the registry, and its own scoring server, and ours, the same.
+const scoring = `
+import json, sys, urllib.error, urllib.request
+import mlflow, pandas
+from fastapi.testclient import TestClient
+from mlflow.pyfunc import scoring_server
+
+url, source = sys.argv[1:]
+model = mlflow.pyfunc.load_model("models:/sales_forecast_ensemble@champion")
+theirs = TestClient(scoring_server.init(model), raise_server_exceptions=False)
+
+def ours(method, path, body=None, kind="application/json"):
+    r = urllib.request.Request(url + path, body, {"Content-Type": kind} if body is not None else {}, method=method)
+    try:
+        with urllib.request.urlopen(r) as a:
+            return a.status, a.headers["Content-Type"], a.read()
+    except urllib.error.HTTPError as e:
+        return e.code, e.headers["Content-Type"], e.read()
+
+rows = pandas.read_csv(source, dtype={"store": str, "item": str}, float_precision="round_trip")
+rows["date"] = rows["date"].astype(str)
+split = json.loads(rows.to_json(orient="split"))
+records = json.loads(rows.to_json(orient="records"))
+bodies = {
+    "split": ({"dataframe_split": split}, None),
+    "split without an index": ({"dataframe_split": {k: split[k] for k in ("columns", "data")}}, None),
+    "records": ({"dataframe_records": records}, None),
+    "inputs": ({"inputs": json.loads(json.dumps(rows.astype(object).where(rows.notna(), None).to_dict(orient="list")))}, None),
+    "instances": ({"instances": records}, None),
+    "csv": (rows.to_csv(index=False), "text/csv"),
+    "csv of a named charset": (rows.to_csv(index=False), "text/csv; charset=utf-8"),
+    "two forms": ({"dataframe_records": records[:1], "dataframe_split": split}, None),
+    "no form": ({}, None),
+    "a list": (records[:1], None),
+    "no JSON": ("{", "application/json"),
+    "another type": ("x", "image/png"),
+    "a parameter of the type": (json.dumps({"dataframe_records": records[:1]}), "application/json; version=1"),
+    "a column missing": ({"dataframe_records": json.loads(rows.drop(columns="promo").to_json(orient="records"))}, None),
+}
+want = model.predict(rows.assign(date=pandas.to_datetime(rows["date"])))
+values = [c for c in want.columns if c == "forecast" or c.startswith("q")]
+said = {"largest": 0.0, "status": {}, "columns": []}
+for name, (body, kind) in bodies.items():
+    raw = (body if isinstance(body, str) else json.dumps(body)).encode()
+    mine = ours("POST", "/invocations", raw, kind or "application/json")
+    if name in ("split", "records", "two forms", "no form", "a list", "no JSON", "another type", "a parameter of the type"):
+        other = theirs.post("/invocations", content=raw, headers={"Content-Type": kind or "application/json"})
+        said["status"][name] = [mine[0], other.status_code]
+        shapes = [sorted(json.loads(mine[2]))]
+        if other.status_code != 415:
+            shapes.append(sorted(k for k in other.json() if k != "stack_trace"))
+            assert shapes[0] == shapes[1], (name, shapes)
+        if other.status_code == 200:
+            a, b = json.loads(mine[2])["predictions"], other.json()["predictions"]
+            assert [sorted(r) for r in a] == [sorted(r) for r in b], (a[0], b[0])
+            assert [[r[k] for k in ("store", "item", "date", "cutoff", "horizon")] for r in a] == [[r[k] for k in ("store", "item", "date", "cutoff", "horizon")] for r in b], (a[0], b[0])
+    else:
+        said["status"][name] = [mine[0], mine[0]]
+    if mine[0] == 200:
+        got = pandas.DataFrame(json.loads(mine[2])["predictions"])
+        said["largest"] = max(said["largest"], float((abs(got[values] - want[values]) / (1 + abs(want[values]))).max(axis=None)))
+        said["columns"].append(len(got))
+one = rows[(rows["store"] == "B002") & (rows["item"] == "P101")]
+alone = model.predict(one.assign(date=pandas.to_datetime(one["date"])))
+got = pandas.DataFrame(json.loads(ours("POST", "/invocations", one.to_csv(index=False).encode(), "text/csv")[2])["predictions"])
+said["alone"] = float((abs(got[values] - alone[values]) / (1 + abs(alone[values]))).max(axis=None))
+for path in ("/ping", "/health", "/version"):
+    said["status"][path] = [ours("GET", path)[0], theirs.get(path).status_code]
+said["status"]["GET"] = [ours("GET", "/invocations")[0], theirs.get("/invocations").status_code]
+print(json.dumps(said))
+`
+
+// move sets the alias to a version, of which one is made where its source is given.
+const move = `
+import sys, mlflow
+client = mlflow.MlflowClient()
+name, version = "sales_forecast_ensemble", sys.argv[1]
+if len(sys.argv) > 2:
+    version = client.create_model_version(name, sys.argv[2]).version
+client.set_registered_model_alias(name, "champion", version)
+print(version)
+`
+
+// The champion of a real MLflow whose artifacts and workspaces lie on a real object store is served: what Python's MLflow predicts with it is
+// what the server answers, in every form of the scoring protocol. Where the alias moves the server follows, a version that cannot be loaded
+// leaves the one before at work, and so does a registry that is away.
+func TestChampionOfMLflow(t *testing.T) {
+	t.Parallel()
+	b := open(t)
+	store, tracker := servers.MinIO(t), servers.MLflow(t)
+	client, err := minio.New(strings.TrimPrefix(store.URL, "http://"), &minio.Options{Creds: credentials.NewStaticV4(servers.AccessKey, servers.SecretKey, "")})
+	must(t, err, client.MakeBucket(t.Context(), "sales", minio.MakeBucketOptions{}))
+	env := []string{
+		"MLFLOW_TRACKING_URI=" + tracker.URL, "AWS_ENDPOINT_URL=" + store.URL, "AWS_ACCESS_KEY_ID=" + servers.AccessKey, "AWS_SECRET_ACCESS_KEY=" + servers.SecretKey,
+		"MLFLOW_DISABLE_TELEMETRY=true", "SALESCAST_BIN=" + b.binary, "HOME=" + t.TempDir(),
+	}
+	few := slices.DeleteFunc(b.upTo(b.end), func(r []string) bool {
+		return r[0] != "store" && (r[0] != "B002" && r[0] != "B003" && r[0] != "B004" || r[2] < "2017-06-01")
+	})
+	must(t, b.run("registered.csv", "s3://sales/runs/1", "params:\n  xgboost: {rounds: 20}\n  lightgbm: {rounds: 20}\nregister:\n  enabled: true\n", few, env...))
+	python := func(script string, args ...string) []byte {
+		t.Helper()
+		cmd := exec.CommandContext(t.Context(), servers.Tool(t, "venvs/mlflow-3.17/bin/python"), append([]string{"-W", "ignore", "-c", script}, args...)...)
+		cmd.Env = append(b.env(), env...)
+		out, err := cmd.Output()
+		if e, ok := errors.AsType[*exec.ExitError](err); ok {
+			t.Fatalf("%v\n%s", err, e.Stderr)
+		}
+		must(t, err)
+		return out
+	}
+	s := b.serve(t, env, "--model", "models:/sales_forecast_ensemble@champion", "--poll", "200ms")
+
+	var said struct {
+		Largest, Alone float64
+		Status         map[string][2]int
+		Columns        []int
+	}
+	must(t, json.Unmarshal(python(scoring, s.url, filepath.Join(b.folder, "registered.csv")), &said))
+	t.Logf("%+v", said)
+	if said.Largest > 1e-6 || said.Alone > 1e-6 || len(said.Columns) < 7 {
+		t.Errorf("the answers differ from pyfunc's by %v in %d forms, those of one series by %v", said.Largest, len(said.Columns), said.Alone)
+	}
+	for name, codes := range said.Status {
+		if codes[0] != codes[1] {
+			t.Errorf("%s: ours is %d, MLflow's scoring server answers %d", name, codes[0], codes[1])
+		}
+	}
+
+	served := func(version, failure string) {
+		t.Helper()
+		var out []byte
+		for end := time.Now().Add(time.Minute); time.Now().Before(end); time.Sleep(50 * time.Millisecond) {
+			out = s.get(t, "/v1/models")
+			var a struct {
+				Models   []struct{ Version string }
+				Failures []struct{ Message string }
+			}
+			must(t, json.Unmarshal(out, &a))
+			if a.Models[0].Version == version && (len(a.Failures) > 0) == (failure != "") && (failure == "" || strings.Contains(a.Failures[0].Message, failure)) {
+				return
+			}
+			var f answer
+			s.ask(t, map[string]any{"horizon": 1}, &f)
+		}
+		t.Fatalf("no version %s with the failure %q: %s", version, failure, out)
+	}
+	served("1", "")
+	second := strings.TrimSpace(string(python(move, "", "s3://sales/runs/1/ensemble")))
+	served(second, "")
+	broken := strings.TrimSpace(string(python(move, "", "s3://sales/nothing")))
+	served(second, "nothing")
+	if broken == second {
+		t.Fatal("no version is broken")
+	}
+	python(move, "1")
+	served("1", "")
+	tracker.Stop(t)
+	served("1", "look up")
+	if code, out := s.post(t, "/v1/forecast", "application/json", []byte(`{}`)); code != http.StatusOK {
+		t.Errorf("without the registry: %d %s", code, out)
+	}
+	tracker.Start(t, "/health")
+	served("1", "")
+}
