@@ -204,6 +204,9 @@ func (q *question) layout(t *table, what string) (layout, error) {
 	return l, nil
 }
 
+// firstDay and lastDay are 1970-01-01 and 2200-12-31.
+const firstDay, lastDay calendar.Day = 0, 84370
+
 // day reads a date near the model's time: others are mistakes, and grids that reach them would be huge.
 func (q *question) day(t *table, l layout, row int, what string) (calendar.Day, error) {
 	text := strings.TrimSpace(t.cells[l.time][row])
@@ -214,7 +217,7 @@ func (q *question) day(t *table, l layout, row int, what string) (calendar.Day, 
 	if err != nil {
 		return 0, bad("%s row %d, column %q: %q is no date", what, row+1, t.columns[l.time], clip(text)).hint("write dates as YYYY-MM-DD")
 	}
-	if y, _, _ := d.Date(); y < 1970 || y > 2200 {
+	if d < firstDay || d > lastDay {
 		return 0, bad("%s row %d, column %q: %s is not between 1970 and 2200", what, row+1, t.columns[l.time], text)
 	}
 	return d, nil
@@ -328,7 +331,6 @@ func (q *question) readPlan(t *table) (*changes, error) {
 
 // fromHistory builds the panel of the request's own rows.
 func (q *question) fromHistory(ctx context.Context, t *table, ch *changes, after bool, l limits) error {
-	p := q.view.history
 	at, err := q.layout(t, "history")
 	if err != nil {
 		return err
@@ -336,6 +338,29 @@ func (q *question) fromHistory(ctx context.Context, t *table, ch *changes, after
 	if at.target < 0 {
 		return bad("history rows have no column %q", q.view.bundle.Manifest.Target)
 	}
+	built, ok := q.straight(t, at)
+	if !ok {
+		if built, err = q.build(ctx, t, at, l); err != nil {
+			return err
+		}
+	}
+	end, _ := built.End()
+	if after {
+		built = q.appendTo(built)
+	}
+	q.warnUnknownPast(built, end, at)
+	q.adopt(built)
+	full, err := q.plan(built, end, ch)
+	if err != nil {
+		return err
+	}
+	q.parts = append(q.parts, part{full, end})
+	return nil
+}
+
+// build makes the panel of any rows.
+func (q *question) build(ctx context.Context, t *table, at layout, l limits) (*panel.Panel, error) {
+	p := q.view.history
 	schema := panel.Schema{}
 	for _, k := range p.Keys {
 		schema.Keys = append(schema.Keys, k.Name)
@@ -353,34 +378,93 @@ func (q *question) fromHistory(ctx context.Context, t *table, ch *changes, after
 		}
 	}})
 	if err != nil {
-		return err
+		return nil, err
 	}
 	defer b.Close()
 	if err := q.addRows(b, t, at, l); err != nil {
-		return err
+		return nil, err
 	}
 	built, err := b.Build(ctx)
 	if fault != nil {
-		return fault
+		return nil, fault
 	}
 	if errors.Is(err, panel.ErrNoSales) {
-		return &problem{http.StatusUnprocessableEntity, codeHistory, "no row of the history has a sale", "send past sales, or name known series under series"}
+		return nil, &problem{http.StatusUnprocessableEntity, codeHistory, "no row of the history has a sale", "send past sales, or name known series under series"}
 	}
-	if err != nil {
-		return err
+	return built, err
+}
+
+// straight makes the panel of rows of one series that follow each other without a hole, as build would. Of any others, and of any that are
+// wrong, it says not ok: build takes longer and says what is wrong where.
+func (q *question) straight(t *table, at layout) (p *panel.Panel, ok bool) {
+	known := q.view.history
+	keys, static := make([]string, len(at.keys)), make([]string, len(at.static))
+	t.text(at.keys, 0, keys)
+	t.text(at.static, 0, static)
+	q.knownStatic(at, keys, static)
+	p = &panel.Panel{Frequency: known.Frequency, Offsets: []int{0, t.rows}}
+	for i, k := range known.Keys {
+		p.Keys = append(p.Keys, panel.Key{Name: k.Name, Levels: keys[i : i+1], Codes: []int32{0}})
 	}
-	end, _ := built.End()
-	if after {
-		built = q.appendTo(built)
+	for i, k := range known.Static {
+		p.Static = append(p.Static, panel.Key{Name: k.Name, Levels: static[i : i+1], Codes: []int32{0}})
 	}
-	q.warnUnknownPast(built, end, at)
-	q.adopt(built)
-	full, err := q.plan(built, end, ch)
-	if err != nil {
-		return err
+	for _, c := range slices.Concat(at.keys, at.static) {
+		if c >= 0 && !constant(t.cells[c]) {
+			return nil, false
+		}
 	}
-	q.parts = append(q.parts, part{full, end})
-	return nil
+	for row, text := range t.cells[at.time] {
+		d, err := calendar.ParseDay(text)
+		step, onGrid := known.Frequency.Step(d)
+		if err != nil || !onGrid || d < firstDay || d > lastDay || row > 0 && step != p.Start[0]+calendar.Step(row) {
+			return nil, false
+		}
+		if row == 0 {
+			p.Start = []calendar.Step{step}
+		}
+	}
+	values := make([]float32, t.rows*(1+len(at.covs)))
+	p.Target, p.Observed = values[:t.rows:t.rows], make([]bool, t.rows)
+	if !t.numbers(at.target, p.Target) {
+		return nil, false
+	}
+	for row, y := range p.Target {
+		p.Observed[row] = y == y
+	}
+	for c, col := range at.covs {
+		v := values[(c+1)*t.rows : (c+2)*t.rows : (c+2)*t.rows]
+		if !t.numbers(col, v) {
+			return nil, false
+		}
+		p.Covariates = append(p.Covariates, panel.Covariate{Name: known.Covariates[c].Name, Role: known.Covariates[c].Role, Values: v})
+	}
+	return p, p.Observed[0]
+}
+
+func constant(cells []string) bool {
+	for _, c := range cells {
+		if c != cells[0] {
+			return false
+		}
+	}
+	return true
+}
+
+// numbers reads a column, NaN for all where there is none.
+func (t *table) numbers(c int, dst []float32) bool {
+	for row := range dst {
+		dst[row] = nan32
+		if c < 0 {
+			continue
+		}
+		v, err := number(t.cells[c][row])
+		if err != nil {
+			return false
+		}
+		dst[row] = v
+	}
+	return true
 }
 
 func eventProblem(e panel.Event, q *question) *problem {

@@ -78,6 +78,9 @@ func (p *scanner) text() (string, error) {
 			if s := p.s[start : p.at-1]; !escaped && (!wide || utf8.ValidString(s)) {
 				return s, nil
 			}
+			if s, ok := unescape(p.s[start : p.at-1]); ok && (!wide || utf8.ValidString(s)) {
+				return s, nil
+			}
 			var out string
 			err := json.Unmarshal([]byte(p.s[start-1:p.at]), &out)
 			return out, err
@@ -91,6 +94,31 @@ func (p *scanner) text() (string, error) {
 		}
 	}
 	return "", errShort
+}
+
+// unescape replaces the escapes of one letter, which are all that CSV text needs.
+func unescape(s string) (string, bool) {
+	out := make([]byte, 0, len(s))
+	for {
+		i := strings.IndexByte(s, '\\')
+		if i < 0 {
+			return string(append(out, s...)), true
+		}
+		out = append(out, s[:i]...)
+		switch s[i+1] { // text has seen what follows
+		case '"', '\\', '/':
+			out = append(out, s[i+1])
+		case 'n':
+			out = append(out, '\n')
+		case 'r':
+			out = append(out, '\r')
+		case 't':
+			out = append(out, '\t')
+		default:
+			return "", false
+		}
+		s = s[i+2:]
+	}
 }
 
 // name reads the name of an object's field and the colon.

@@ -63,8 +63,12 @@ func parseTable(raw json.RawMessage, l limits) (*table, error) {
 	case '{':
 		return parseColumns(raw, l)
 	case '"':
-		var s string
-		if err := json.Unmarshal(raw, &s); err != nil {
+		p := &scanner{s: string(raw)}
+		s, err := p.text()
+		if err == nil {
+			err = p.end()
+		}
+		if err != nil {
 			return nil, bad("rows are no valid JSON string")
 		}
 		return parseCSV(s, l)
@@ -330,10 +334,39 @@ func csvProblem(err error) error {
 
 const maxNumber = 1e15
 
+// tens are exact, so that a whole number below 2^53 over one of them is the number nearest to the decimal, as strconv has it.
+var tens = [...]float64{1, 10, 100, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15}
+
+// decimal reads up to 15 digits with at most one point among them, which is how most cells are written.
+func decimal(s string) (float64, bool) {
+	if len(s) == 0 || len(s) > 16 {
+		return 0, false
+	}
+	whole, digits, after := int64(0), 0, -1
+	for i := range len(s) {
+		switch c := s[i]; {
+		case c >= '0' && c <= '9':
+			whole = whole*10 + int64(c-'0')
+			digits++
+		case c == '.' && after < 0 && digits > 0:
+			after = digits
+		default:
+			return 0, false
+		}
+	}
+	switch {
+	case digits > 15 || after == digits:
+		return 0, false
+	case after < 0:
+		return float64(whole), true
+	}
+	return float64(whole) / tens[digits-after], true
+}
+
 // number reads a cell; "" is NaN. Sales and covariates beyond 1e15 are mistakes that would drown all others.
 func number(s string) (float32, error) {
-	if len(s) == 1 && s[0] >= '0' && s[0] <= '9' { // a flag, as most cells are
-		return float32(s[0] - '0'), nil
+	if v, ok := decimal(s); ok {
+		return float32(v), nil
 	}
 	s = strings.TrimSpace(s)
 	if v, err := strconv.ParseFloat(s, 64); err == nil && math.Abs(v) <= maxNumber {

@@ -6,6 +6,7 @@ import (
 	"io"
 	"maps"
 	"slices"
+	"strconv"
 	"testing"
 )
 
@@ -112,4 +113,35 @@ func TestCut(t *testing.T) {
 			t.Errorf("%s is cut", wrong)
 		}
 	}
+}
+
+// A decimal is read as strconv reads it, or left to it.
+func FuzzDecimal(f *testing.F) {
+	for _, s := range []string{"", "0", "12.5", "0.1", "999999999999999", "9999999999999999", "1.", ".5", "1e3", "-1", "0.000000000000001", "00012.50"} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, s string) {
+		got, ok := decimal(s)
+		if want, err := strconv.ParseFloat(s, 64); ok && (err != nil || got != want) {
+			t.Errorf("%q is read as %v, want %v, %v", s, got, want, err)
+		}
+	})
+}
+
+// A text with escapes is read as encoding/json reads it.
+func FuzzText(f *testing.F) {
+	for _, s := range []string{`"a\nb"`, `"\\"`, `"\""`, `"\u00e4\n"`, `"\q"`, `"ä\n"`, "\"\xff\\n\"", `"a`, `"\`} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, s string) {
+		p := &scanner{s: s}
+		got, err := p.text()
+		if err != nil || p.at != len(s) || s[0] != '"' {
+			return
+		}
+		var want string
+		if werr := json.Unmarshal([]byte(s), &want); werr != nil || got != want {
+			t.Errorf("%q is read as %q, want %q, %v", s, got, want, werr)
+		}
+	})
 }
