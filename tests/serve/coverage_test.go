@@ -36,7 +36,7 @@ func (c *coverage) want(t *testing.T, what string, lo, hi float64) {
 // to 97 % of what it then sells inside of the 95 % intervals. However the history comes, the answer is the same.
 func TestBakeryDayByDay(t *testing.T) {
 	t.Parallel()
-	b := open(t)
+	b := trained(t)
 	s := b.serve(t, nil, "--model", b.workspace)
 	sold := map[string]float64{}
 	for _, r := range b.rows {
@@ -104,7 +104,7 @@ func near(t *testing.T, id map[string]string, what string, a, b float64) {
 // trained on a bakery's sales and never saw such a series; its intervals hold 93 to 97 % all the same.
 func TestGeneratedSeries(t *testing.T) {
 	t.Parallel()
-	b := open(t)
+	b := trained(t)
 	s := b.serve(t, nil, "--model", b.workspace)
 	series := 4
 	if os.Getenv("SALESCAST_TEST_ALL") != "" {

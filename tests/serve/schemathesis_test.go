@@ -12,7 +12,7 @@ import (
 // name no series that there is.
 func TestSchemathesis(t *testing.T) {
 	t.Parallel()
-	b := open(t)
+	b := trained(t)
 	s := b.serve(t, nil, "--model", b.workspace)
 	cmd := exec.CommandContext(t.Context(), servers.Tool(t, "venvs/schemathesis/bin/schemathesis"), "run", s.url+"/openapi.json",
 		"--checks", "all", "--exclude-checks", "positive_data_acceptance", "--suppress-health-check", "filter_too_much,too_slow",

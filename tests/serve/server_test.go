@@ -27,6 +27,8 @@ type bakery struct {
 	end                       time.Time
 	head                      []string
 	rows                      [][]string // of all days, by series and date
+	train                     sync.Once  // makes the workspace
+	trouble                   error
 }
 
 const (
@@ -44,10 +46,20 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
+// open is the bakery without a workspace.
 func open(t *testing.T) *bakery {
 	t.Helper()
 	b, err := theBakery()
 	must(t, err)
+	return b
+}
+
+// trained is the bakery with its workspace.
+func trained(t *testing.T) *bakery {
+	t.Helper()
+	b := open(t)
+	b.train.Do(func() { b.trouble = b.run("train.csv", b.workspace, "", b.upTo(b.end)) })
+	must(t, b.trouble)
 	return b
 }
 
@@ -70,7 +82,7 @@ func makeBakery() (*bakery, error) {
 	if err := b.read(); err != nil {
 		return nil, err
 	}
-	return b, b.run("train.csv", b.workspace, "", b.upTo(b.end))
+	return b, nil
 }
 
 // read takes the example's sales; its plan after the last sale is left out.

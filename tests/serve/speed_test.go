@@ -41,7 +41,7 @@ func resident(t *testing.T, pid int, name string) int {
 // comes with the request. Processor time, because other tests share the machine; make bench-serve measures latency.
 func TestCostOfRequest(t *testing.T) {
 	t.Parallel()
-	b := open(t)
+	b := trained(t)
 	s := b.serve(t, nil, "--model", b.workspace)
 	var own [][]string
 	for _, r := range b.upTo(b.end)[1:] {
@@ -80,7 +80,7 @@ func TestCostOfRequest(t *testing.T) {
 // Three different models at work stay below 150 MB, and are ready within a second of processor time.
 func TestThreeModels(t *testing.T) {
 	t.Parallel()
-	b := open(t)
+	b := trained(t)
 	args := []string{}
 	for k := range 3 {
 		workspace := filepath.Join(t.TempDir(), fmt.Sprintf("bakery%d", k))
@@ -110,7 +110,7 @@ func TestThreeModels(t *testing.T) {
 // From a cached model the server is ready within a second, and it ends when it is told.
 func TestReadySoon(t *testing.T) {
 	t.Parallel()
-	b := open(t)
+	b := trained(t)
 	s := b.serve(t, nil, "--model", b.workspace)
 	if used := cpu(t, s.cmd.Process.Pid); used > time.Second {
 		t.Errorf("ready after %v of processor time", used)
@@ -123,7 +123,7 @@ func TestReadySoon(t *testing.T) {
 // A thousand series with 28 days each in one request take about a second of processor time, known ones with a new plan and new ones.
 func TestThousandSeries(t *testing.T) {
 	t.Parallel()
-	b := open(t)
+	b := trained(t)
 	s := b.serve(t, nil, "--model", b.workspace)
 	var own [][]string
 	for _, r := range b.upTo(b.end)[1:] {
