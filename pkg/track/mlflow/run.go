@@ -43,6 +43,8 @@ type run struct {
 	allTags   map[string]string
 	seen      map[string]map[point]struct{} // of this process, by metric
 	digests   map[string]struct{}
+	// family is set for a leaf.
+	family *family
 }
 
 type point struct {
@@ -248,6 +250,11 @@ func (r *run) Flush(ctx context.Context) error {
 // flush sends parameters on their own, since a refused one takes its whole batch with it, then tags and metrics, then datasets. What
 // was not sent stays buffered.
 func (r *run) flush(ctx context.Context) error {
+	if r.family != nil {
+		if done, err := r.flushAll(ctx); done || err != nil {
+			return err
+		}
+	}
 	if err := r.flushParams(ctx); err != nil {
 		return err
 	}
@@ -364,6 +371,9 @@ func (r *run) End(ctx context.Context, s track.Status, at time.Time) error {
 	if err := r.flush(ctx); err != nil {
 		return r.fail("data", err)
 	}
+	if r.family != nil {
+		return r.endLeaf(ctx, s, at.UnixMilli())
+	}
 	if err := r.t.merge(ctx, r.info.ExperimentID, r.spec.Key, r.info.RunID); err != nil {
 		return r.fail("the end", err)
 	}
@@ -383,6 +393,11 @@ func (r *run) verify(ctx context.Context, s track.Status) error {
 	if err != nil {
 		return err
 	}
+	return r.compare(ctx, now, s, slices.Sorted(maps.Keys(r.seen)))
+}
+
+// compare is verify with what the server has; curves are those metrics whose points are looked for.
+func (r *run) compare(ctx context.Context, now runRecord, s track.Status, curves []string) error {
 	var lost []string
 	miss := func(format string, args ...any) { lost = append(lost, fmt.Sprintf(format, args...)) }
 	if now.Info.Status != string(s) {
@@ -403,7 +418,7 @@ func (r *run) verify(ctx context.Context, s track.Status) error {
 	for _, m := range now.Data.Metrics {
 		latest[m.Key] = m
 	}
-	for _, name := range slices.Sorted(maps.Keys(r.seen)) {
+	for _, name := range curves {
 		n, err := r.lostPoints(ctx, name, latest)
 		if err != nil {
 			return err

@@ -36,6 +36,7 @@ type Tracker struct {
 	mu          sync.Mutex
 	experiments map[string]string
 	runs        map[string]*run
+	families    map[string]*family
 	models      *bool
 }
 
@@ -45,7 +46,7 @@ func New(c Config) (*Tracker, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Tracker{client: cl, conf: c, experiments: map[string]string{}, runs: map[string]*run{}}, nil
+	return &Tracker{client: cl, conf: c, experiments: map[string]string{}, runs: map[string]*run{}, families: map[string]*family{}}, nil
 }
 
 // Start begins or continues the run of a key.
@@ -70,6 +71,13 @@ func (t *Tracker) start(ctx context.Context, s track.Spec) (*run, error) {
 	id := exp + "/" + s.Key
 	if r := t.runs[id]; r != nil {
 		return r, r.reopen(ctx, s.Tags)
+	}
+	if s.Leaf && s.Parent != "" {
+		r, err := t.leaf(ctx, exp, s)
+		if err == nil {
+			t.runs[id] = r
+		}
+		return r, err
 	}
 	found, err := t.find(ctx, exp, s.Key)
 	if err != nil {
@@ -97,7 +105,7 @@ func (t *Tracker) Close(ctx context.Context) error {
 	for _, id := range slices.Sorted(maps.Keys(t.runs)) {
 		errs = append(errs, t.runs[id].Flush(ctx))
 	}
-	return errors.Join(errs...)
+	return errors.Join(append(errs, t.verifyLeaves(ctx))...)
 }
 
 // experiment returns the id of an experiment, making or restoring it.
@@ -165,19 +173,10 @@ func (t *Tracker) make(ctx context.Context, exp string, s track.Spec) (*run, err
 			tags[tagParent] = parent
 		}
 	}
-	var a runAnswer
-	in := createRun{ExperimentID: exp, RunName: s.Name, StartTime: s.Start.UnixMilli(), Tags: pairs(tags)}
-	err := t.client.create(ctx, request{method: http.MethodPost, path: api("runs/create"), in: in, out: &a}, func(ctx context.Context) (bool, error) {
-		found, err := t.find(ctx, exp, s.Key)
-		if len(found) > 0 {
-			a.Run = found[0]
-		}
-		return len(found) > 0, err
-	})
+	mine, err := t.create(ctx, exp, s, tags)
 	if err != nil {
 		return nil, err
 	}
-	mine := a.Run
 	all, err := t.find(ctx, exp, s.Key)
 	if err != nil {
 		return nil, err
@@ -192,6 +191,20 @@ func (t *Tracker) make(ctx context.Context, exp string, s track.Spec) (*run, err
 	r := newRun(t, s, mine)
 	r.maps(tags)
 	return r, t.adopt(ctx, exp, s.Key, mine.Info.RunID)
+}
+
+// create makes a run, once also where the answer is lost.
+func (t *Tracker) create(ctx context.Context, exp string, s track.Spec, tags map[string]string) (runRecord, error) {
+	var a runAnswer
+	in := createRun{ExperimentID: exp, RunName: s.Name, StartTime: s.Start.UnixMilli(), Tags: pairs(tags)}
+	err := t.client.create(ctx, request{method: http.MethodPost, path: api("runs/create"), in: in, out: &a}, func(ctx context.Context) (bool, error) {
+		found, err := t.find(ctx, exp, s.Key)
+		if len(found) > 0 {
+			a.Run = found[0]
+		}
+		return len(found) > 0, err
+	})
+	return a.Run, err
 }
 
 func (t *Tracker) parent(ctx context.Context, exp, key string) (string, error) {
