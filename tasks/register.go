@@ -255,55 +255,71 @@ func (r *registrar) run(ctx context.Context) (err error) {
 	return r.step.WriteJSON(ctx, "decisions.json", doc)
 }
 
-// register makes the version of one model, judges it, and moves the aliases: champion last, when all else is written down.
+// register judges one model, makes its version, which carries the record of the decision from the first, and moves the aliases: champion
+// last, when all else is written down.
 func (r *registrar) register(ctx context.Context, in *Opened, candidate metric.Contender, at time.Time, by string) (Registration, error) {
 	name, reg := modelName(r.options.Prefix, candidate.Model), r.env.Registry
-	d := Registration{Model: name, RunID: in.Manifest.RunID}
-	v, err := r.create(ctx, in, name)
+	d := Registration{Model: name, RunID: in.Manifest.RunID, Bundle: r.env.Store.URL(path.Join(in.Manifest.Step, attempts, in.Manifest.Attempt))}
+	champion, err := reg.ByAlias(ctx, name, championAlias)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return d, err
+	}
+	if err := r.judge(ctx, &d, champion, candidate); err != nil {
+		return d, err
+	}
+	said := audit(d, at, by)
+	v, err := r.create(ctx, in, d, said)
 	if err != nil {
 		return d, err
 	}
-	d.Version, d.Bundle = v.Version, v.Tags[tagBundle]
-	if err := reg.SetAlias(ctx, name, challengerAlias, v.Version); err != nil {
+	d.Version = v.Version
+	if d.Outcome != RefusedCandidate {
+		d.Champion = v.Version
+	}
+	// A version that was there before has the record of then.
+	maps.DeleteFunc(said, func(k, value string) bool { return v.Tags[k] == value })
+	if len(said) > 0 && d.Outcome != Kept {
+		if err := reg.SetTags(ctx, name, v.Version, said); err != nil {
+			return d, err
+		}
+	}
+	if err := reg.SetAlias(ctx, name, challengerAlias, v.Version); err != nil || d.Outcome == Kept {
 		return d, err
 	}
-	champion, err := reg.ByAlias(ctx, name, championAlias)
-	first := errors.Is(err, fs.ErrNotExist)
-	if err != nil && !first {
+	if err := r.stage(ctx, d); err != nil || d.Outcome == RefusedCandidate {
 		return d, err
 	}
+	return d, setAlias(ctx, reg, name, championAlias, v.Version)
+}
+
+// judge compares a candidate with the champion, the zero Version where there is none, or the baseline, and fills in what comes of it.
+func (r *registrar) judge(ctx context.Context, d *Registration, champion track.Version, candidate metric.Contender) (err error) {
 	reference := r.baseline
 	switch {
-	case first:
+	case champion.Version == "":
 		d.Against = baselineModel
-	case champion.Version == v.Version:
-		d.Against, d.Outcome, d.PreviousChampion, d.Champion = "itself", Kept, v.Tags[tagPrevious], v.Version
+	case champion.Tags[tagBundle] == d.Bundle:
+		d.Against, d.Outcome, d.PreviousChampion = "itself", Kept, champion.Tags[tagPrevious]
 		d.Verdict = undecided(r.options.Metric)
 		d.Verdict.Reason = "it is the champion already"
-		return d, nil
+		return nil
 	default:
 		d.Against = "champion version " + champion.Version
 		if reference, err = r.champion(ctx, champion, candidate); err != nil {
-			return d, &Error{
+			return &Error{
 				Kind: KindInputMissing, Op: "compare with " + d.Against, Err: err,
 				Hint: `its files are needed for a comparison; bring them back, or make another version champion with "salescast models rollback"`,
 			}
 		}
 	}
 	if d.Verdict, err = (gate{r.options.Metric, r.options.Margin, r.options.Seed}).judge(r.panel, candidate, reference); err != nil {
-		return d, err
+		return err
 	}
 	d.Outcome, d.Champion = RefusedCandidate, champion.Version
 	if d.Verdict.Better {
-		d.Outcome, d.PreviousChampion, d.Champion = Promoted, champion.Version, v.Version
+		d.Outcome, d.PreviousChampion = Promoted, champion.Version
 	}
-	if err := reg.SetTags(ctx, name, v.Version, audit(d, at, by)); err != nil {
-		return d, err
-	}
-	if err := r.stage(ctx, d); err != nil || !d.Verdict.Better {
-		return d, err
-	}
-	return d, setAlias(ctx, reg, name, championAlias, v.Version)
+	return nil
 }
 
 // setAlias moves an alias and reads it back.
@@ -322,16 +338,14 @@ func setAlias(ctx context.Context, reg track.Registry, model, alias, version str
 }
 
 // create makes the version, or finds it: a candidate is one attempt of a step, whose files never change.
-func (r *registrar) create(ctx context.Context, in *Opened, name string) (track.Version, error) {
-	m := in.Manifest
-	at := path.Join(m.Step, attempts, m.Attempt)
-	url := r.env.Store.URL(at)
+func (r *registrar) create(ctx context.Context, in *Opened, d Registration, said map[string]string) (track.Version, error) {
+	m, name := in.Manifest, d.Model
 	mark, err := json.Marshal(map[string]string{"model": name})
 	if err != nil {
 		return track.Version{}, err
 	}
-	if _, err := r.env.Store.Put(ctx, path.Join(at, registeredName), strings.NewReader(string(mark)+"\n")); err != nil {
-		return track.Version{}, fmt.Errorf("mark %s as registered: %w", url, err)
+	if _, err := r.env.Store.Put(ctx, path.Join(m.Step, attempts, m.Attempt, registeredName), strings.NewReader(string(mark)+"\n")); err != nil {
+		return track.Version{}, fmt.Errorf("mark %s as registered: %w", d.Bundle, err)
 	}
 	validated, err := optionsOfValidate(r.step.Input(validateStep))
 	if err != nil {
@@ -339,11 +353,14 @@ func (r *registrar) create(ctx context.Context, in *Opened, name string) (track.
 	}
 	end, _ := r.panel.End()
 	n := track.NewVersion{
-		Model: name, Key: hexSum([]byte(url))[:32], Source: url, RunID: m.RunID, Experiment: r.env.Experiment, Description: "made by salescast " + m.Step + " in " + r.env.Store.URL(""),
+		Model: name, Key: hexSum([]byte(d.Bundle))[:32], Source: d.Bundle, RunID: m.RunID, Experiment: r.env.Experiment, Description: "made by salescast " + m.Step + " in " + r.env.Store.URL(""),
 		Tags: map[string]string{
-			tagBundle: url, tagOrigin: r.panel.Frequency.Day(end).String(), tagHorizon: fmt.Sprint(m.Options["horizon"]), tagSource: validated.Data.Source,
+			tagBundle: d.Bundle, tagOrigin: r.panel.Frequency.Day(end).String(), tagHorizon: fmt.Sprint(m.Options["horizon"]), tagSource: validated.Data.Source,
 			"salescast.workspace": r.env.Store.URL(""), "salescast.step": m.Step, "salescast.version": m.Binary,
 		},
+	}
+	if d.Outcome != Kept {
+		maps.Copy(n.Tags, said)
 	}
 	if m.RunID != "" {
 		n.Source = "runs:/" + m.RunID + "/" + modelFolder

@@ -150,6 +150,7 @@ type view struct {
 	Plotly template.JS
 	Script template.JS
 	Charts *payload
+	Still  template.HTML
 
 	Subtitle   string
 	Verdict    []string
@@ -193,6 +194,7 @@ func (p *Page) view() (*view, error) {
 	p.all = p.overview()
 	rows := p.seriesRows()
 	v.Charts = p.payload(rows)
+	v.Still = v.Charts.still()
 	v.Uncharted = len(rows) - len(v.Charts.Series)
 	p.spark(rows)
 	v.Worst, v.Hardest = worst(rows), hardest(rows)

@@ -381,3 +381,20 @@ func TestCoverageTables(t *testing.T) {
 		t.Error("a page without coverage has its heading")
 	}
 }
+
+// Where scripts do not run the chart is a picture of all series: history, forecast and intervals, whatever is not known left out.
+func TestStill(t *testing.T) {
+	t.Parallel()
+	for name, s := range shops() {
+		b := string(render(t, pageOf(t, s)))
+		from := strings.Index(b, `<svg class="still"`)
+		if from < 0 {
+			t.Errorf("%s: there is no picture", name)
+			continue
+		}
+		svg, _, _ := strings.Cut(b[from:], "</svg>")
+		if n := strings.Count(svg, "<path"); n < stillLines+1 || strings.Contains(svg, "NaN") || strings.Contains(svg, "Inf") {
+			t.Errorf("%s: the picture has %d paths: %.300s", name, n, svg)
+		}
+	}
+}

@@ -81,6 +81,8 @@
       // The height is that of what is shown, not of all history.
       traces.forEach(function (t) { t.x.forEach(function (x, i) { if (x >= from && t.y[i] > top) top = t.y[i]; }); });
     }
+    var still = document.querySelector('#chart .still');
+    if (still) still.remove();
     Plotly.react('chart', traces, layout({ xaxis: axis, yaxis: { title: { text: D.unit + ' per ' + D.step, font: { size: 12 } }, range: [0, top * 1.05 || 1] }, shapes: shapes }), config);
     var about = $('about');
     about.textContent = '';

@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"salescast/pkg/track"
@@ -20,10 +21,14 @@ import (
 // Registry is a track.Registry on an MLflow server.
 type Registry struct {
 	t *Tracker
+
+	mu sync.Mutex
+	// known are the names of models that are there; nil before they were asked for.
+	known map[string]bool
 }
 
 // NewRegistry returns the registry of the server that a tracker speaks to.
-func NewRegistry(t *Tracker) *Registry { return &Registry{t} }
+func NewRegistry(t *Tracker) *Registry { return &Registry{t: t} }
 
 func wrap(err error, format string, args ...any) error {
 	if err == nil {
@@ -52,7 +57,7 @@ func (r *Registry) Create(ctx context.Context, n track.NewVersion) (track.Versio
 	if err := cmp.Or(ctx.Err(), n.Validate()); err != nil {
 		return track.Version{}, wrap(err, "register model %q", n.Model)
 	}
-	if err := r.t.client.post(ctx, "registered-models/create", createRegistered{n.Model}, nil); err != nil && !isCode(err, codeExists) {
+	if err := r.ensure(ctx, n.Model); err != nil {
 		return track.Version{}, wrap(err, "register model %q", n.Model)
 	}
 	v, err := r.create(ctx, n)
@@ -60,6 +65,30 @@ func (r *Registry) Create(ctx context.Context, n track.NewVersion) (track.Versio
 		return track.Version{}, wrap(err, "register a version of model %q", n.Model)
 	}
 	return v.version(), nil
+}
+
+// ensure makes a model where it is new.
+func (r *Registry) ensure(ctx context.Context, model string) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.known == nil {
+		names, err := r.Models(ctx)
+		if err != nil {
+			return err
+		}
+		r.known = map[string]bool{}
+		for _, n := range names {
+			r.known[n] = true
+		}
+	}
+	if r.known[model] {
+		return nil
+	}
+	if err := r.t.client.post(ctx, "registered-models/create", createRegistered{model}, nil); err != nil && !isCode(err, codeExists) {
+		return err
+	}
+	r.known[model] = true
+	return nil
 }
 
 func (r *Registry) create(ctx context.Context, n track.NewVersion) (versionRecord, error) {
@@ -127,6 +156,11 @@ func (r *Registry) locate(ctx context.Context, in *createVersion, experiment str
 	has, err := r.t.loggedModels(ctx, run.Info.ExperimentID)
 	if err != nil {
 		return err
+	}
+	if len(run.Outputs.Models) == 1 { // there is nothing to choose from
+		in.ModelID = run.Outputs.Models[0].ModelID
+		in.Source = "models:/" + in.ModelID
+		return nil
 	}
 	if has {
 		for _, o := range run.Outputs.Models {

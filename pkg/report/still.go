@@ -1,0 +1,134 @@
+package report
+
+import (
+	"fmt"
+	"html/template"
+	"math"
+	"strings"
+	"time"
+)
+
+// The picture in points, and its margins.
+const (
+	stillWidth, stillHeight        = 1000, 380
+	stillLeft, stillRight          = 56, 12
+	stillTop, stillBottom          = 10, 28
+	stillLines                     = 4 // horizontal grid lines
+	stillBack                      = 5 // times the steps ahead is the history that is shown
+	stillLeastBack                 = 28
+	stillLabels                    = 6
+	stillInk, stillAccent, stillIn = "var(--actual)", "var(--accent-2)", "var(--soft)"
+)
+
+// still is the chart of all series together as a picture, for where scripts do not run, as in some previews of files: the end of the history
+// and the forecast with its intervals. A script that runs takes its place.
+func (p *payload) still() template.HTML {
+	s := p.Total
+	ahead := 0
+	if s.Next != nil {
+		ahead = len(s.Next.Point)
+	}
+	sold := s.Sold[max(0, len(s.Sold)-max(stillBack*ahead, stillLeastBack)):]
+	n := len(sold) + ahead
+	start, err := time.Parse(time.DateOnly, s.Start)
+	if err != nil || n < 2 {
+		return ""
+	}
+	top := 0.0
+	raise := func(values []figure) {
+		for _, v := range values {
+			if f := float64(v); f > top { // NaN is not
+				top = f
+			}
+		}
+	}
+	raise(sold)
+	if s.Next != nil {
+		raise(s.Next.Point)
+		raise(s.Next.Hi95)
+	}
+	if top == 0 {
+		top = 1
+	}
+	top *= 1.05
+	x := func(i int) float64 { return stillLeft + float64(i)/float64(n-1)*(stillWidth-stillLeft-stillRight) }
+	y := func(v float64) float64 { return stillHeight - stillBottom - v/top*(stillHeight-stillTop-stillBottom) }
+	var b strings.Builder
+	fmt.Fprintf(&b, `<svg class="still" viewBox="0 0 %d %d" width="100%%" height="100%%" preserveAspectRatio="none" role="img" aria-label="All series together: history and forecast" font-size="12" fill="none">`, stillWidth, stillHeight)
+	for i := range stillLines {
+		v := top / 1.05 * float64(i) / (stillLines - 1)
+		fmt.Fprintf(&b, `<path d="M%d %.1fH%d" stroke="var(--line)"/><text x="%d" y="%.1f" text-anchor="end" fill="%s">%s</text>`,
+			stillLeft, y(v), stillWidth-stillRight, stillLeft-6, y(v)+4, stillIn, rounded(v))
+	}
+	for i := range stillLabels {
+		at := i * (n - 1) / (stillLabels - 1)
+		fmt.Fprintf(&b, `<text x="%.1f" y="%d" text-anchor="middle" fill="%s">%s</text>`, min(max(x(at), stillLeft), stillWidth-40), stillHeight-8, stillIn,
+			p.day(start, len(s.Sold)-len(sold)+at).Format("2 Jan 2006"))
+	}
+	if next := s.Next; next != nil {
+		area(&b, next.Lo95, next.Hi95, len(sold), x, y, 0.2)
+		area(&b, next.Lo80, next.Hi80, len(sold), x, y, 0.26)
+		fmt.Fprintf(&b, `<path d="M%.1f %dV%d" stroke="var(--naive)" stroke-dasharray="3 3"/>`, x(len(sold)-1), stillTop, stillHeight-stillBottom)
+		curve(&b, next.Point, len(sold), x, y, stillAccent, 2.6)
+	}
+	curve(&b, sold, 0, x, y, stillInk, 1.6)
+	b.WriteString("</svg>")
+	return template.HTML(b.String()) //nolint:gosec // numbers and dates alone
+}
+
+// day is the date of a step of the grid.
+func (p *payload) day(start time.Time, steps int) time.Time {
+	switch p.Step {
+	case "month":
+		return start.AddDate(0, steps, 0)
+	case "week":
+		return start.AddDate(0, 0, 7*steps)
+	}
+	return start.AddDate(0, 0, steps)
+}
+
+// curve draws values from the step first on; it breaks where a value is not known.
+func curve(b *strings.Builder, values []figure, first int, x func(int) float64, y func(float64) float64, color string, width float64) {
+	b.WriteString(`<path d="`)
+	pen := "M"
+	for i, v := range values {
+		if math.IsNaN(float64(v)) {
+			pen = "M"
+			continue
+		}
+		fmt.Fprintf(b, "%s%.1f %.1f", pen, x(first+i), y(max(float64(v), 0)))
+		pen = "L"
+	}
+	fmt.Fprintf(b, `" stroke="%s" stroke-width="%g"/>`, color, width)
+}
+
+// area fills what lies between two bounds, where both are known.
+func area(b *strings.Builder, lo, hi []figure, first int, x func(int) float64, y func(float64) float64, opacity float64) {
+	if len(lo) == 0 || len(lo) != len(hi) {
+		return
+	}
+	var there, back []string
+	for i := range lo {
+		if math.IsNaN(float64(lo[i])) || math.IsNaN(float64(hi[i])) {
+			continue
+		}
+		there = append(there, fmt.Sprintf("%.1f %.1f", x(first+i), y(max(float64(hi[i]), 0))))
+		back = append([]string{fmt.Sprintf("%.1f %.1f", x(first+i), y(max(float64(lo[i]), 0)))}, back...)
+	}
+	if len(there) > 0 {
+		fmt.Fprintf(b, `<path d="M%sZ" fill="%s" fill-opacity="%g"/>`, strings.Join(append(there, back...), "L"), stillAccent, opacity)
+	}
+}
+
+// rounded is a number of an axis.
+func rounded(v float64) string {
+	switch {
+	case v >= 10_000:
+		return fmt.Sprintf("%.0fk", v/1000)
+	case v >= 1000:
+		return fmt.Sprintf("%.1fk", v/1000)
+	case v >= 10 || v == 0:
+		return fmt.Sprintf("%.0f", v)
+	}
+	return fmt.Sprintf("%.2g", v)
+}
