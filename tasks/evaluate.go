@@ -32,7 +32,11 @@ func Evaluate(ctx context.Context, env Env, o EvaluateOptions) (*Result, error) 
 			return nil, err
 		}
 	}
-	spec := stepSpec{Name: "evaluate", Options: o, Inputs: append([]string{"ensemble", "validate"}, trainSteps(o.Models)...), Force: o.Force, Salt: map[string]string{"evaluate": "3"}}
+	truth, err := generated(ctx, env)
+	if err != nil && KindOf(err) != KindInputMissing { // runStep says what is not there
+		return nil, err
+	}
+	spec := stepSpec{Name: "evaluate", Options: o, Inputs: evaluateInputs(o.Models, truth), Force: o.Force, Salt: map[string]string{"evaluate": "4"}}
 	return runStep(ctx, env, spec, func(ctx context.Context, s *Step) (err error) {
 		s.Phase("read", 0)
 		x, err := s.openScoring(ctx)
@@ -40,11 +44,11 @@ func Evaluate(ctx context.Context, env Env, o EvaluateOptions) (*Result, error) 
 			return err
 		}
 		defer func() { err = errors.Join(err, x.close()) }()
-		return s.evaluate(ctx, x, o)
+		return s.evaluate(ctx, x, o, truth)
 	})
 }
 
-func (s *Step) evaluate(ctx context.Context, x *scoring, o EvaluateOptions) error {
+func (s *Step) evaluate(ctx context.Context, x *scoring, o EvaluateOptions, truth bool) error {
 	head := x.tested.Head()
 	sc, err := x.scorer()
 	if err != nil {
@@ -68,12 +72,21 @@ func (s *Step) evaluate(ctx context.Context, x *scoring, o EvaluateOptions) erro
 		return err
 	}
 	defer table.out.Abort()
+	var expected *metric.TruthTally
+	if truth {
+		if expected, err = s.expectations(ctx, x); err != nil {
+			return err
+		}
+	}
 	sample := chart.NewSample(head, primaryModel, baselineModel)
 	s.Phase("score", x.tested.NumRows())
 	err = x.rows(ctx, sc.add, pairs.Add, table.add, func(rows *backtest.Predictions) error {
 		s.Add(int64(rows.Rows()))
 		if covers {
 			coverage.Add(rows)
+		}
+		if expected != nil {
+			expected.Add(rows)
 		}
 		if o.Charts {
 			return sample.Add(rows)
@@ -109,6 +122,10 @@ func (s *Step) evaluate(ctx context.Context, x *scoring, o EvaluateOptions) erro
 		if err := s.writeCoverage(ctx, doc.Coverage, head.Keys); err != nil {
 			return err
 		}
+	}
+	if expected != nil {
+		doc.Truth = expected.Scores()
+		s.tellTruth(doc.Truth)
 	}
 	s.tell(ev)
 	if err := s.writeScores(ctx, doc, ev, head); err != nil {

@@ -104,7 +104,7 @@ func (s *Step) page(ctx context.Context, o ReportOptions, models []string) (page
 	if err != nil {
 		return nil, err
 	}
-	page.TotalScores, page.Coverage = doc.Totals, doc.Coverage
+	page.TotalScores, page.Coverage, page.Truth = doc.Totals, doc.Coverage, doc.Truth
 	for _, c := range doc.Compared {
 		if c.Reference == baselineModel {
 			page.Comparison = &c.Comparison

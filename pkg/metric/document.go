@@ -30,6 +30,8 @@ type Document struct {
 	Compared []Against `json:"compared"`
 	// Totals are the sums of the primary model's forecasts, level by level; empty where they were not calibrated.
 	Totals []TotalScores `json:"totals,omitempty"`
+	// Truth holds the primary model against the expectation of generated data; nil for all other data.
+	Truth *TruthScores `json:"truth,omitempty"`
 	// Coverage says how the primary model's intervals kept their word; nil where it has none of 80 % and 95 %.
 	Coverage *Coverage `json:"coverage,omitempty"`
 }

@@ -31,7 +31,9 @@ type Page struct {
 	BacktestTotals, ForecastTotals *backtest.Predictions
 	TotalScores                    []metric.TotalScores
 	// Coverage says how the primary model's intervals kept their word, part by part; nil where it has none. It needs no figures by series.
-	Coverage   *metric.Coverage
+	Coverage *metric.Coverage
+	// Truth holds the primary model against the expectation of generated data; nil for all other data.
+	Truth      *metric.TruthScores
 	Evaluation *metric.Evaluation
 	// Comparison is the primary model against the baseline; nil where it could not be made.
 	Comparison        *metric.Comparison
@@ -152,27 +154,29 @@ type view struct {
 	Charts *payload
 	Still  template.HTML
 
-	Subtitle   string
-	Verdict    []string
-	Good       string // "good", "unsure" or "bad"
-	Tiles      []tile
-	Scores     []scoreRow
-	Origins    []originRow
-	Quantiles  []quantileRow
-	Worst      []seriesRow
-	Hardest    string
-	All        []seriesRow
-	Unlisted   int
-	Uncharted  int
-	Gains      []gains
-	Repeating  string
-	Tested     string
-	Compared   string
-	Totals     string
-	ByHorizon  []coverageRow
-	ByClass    []coverageRow
-	OverSeries string
-	Read       string
+	Subtitle  string
+	Verdict   []string
+	Good      string // "good", "unsure" or "bad"
+	Tiles     []tile
+	Scores    []scoreRow
+	Origins   []originRow
+	Quantiles []quantileRow
+	Worst     []seriesRow
+	Hardest   string
+	All       []seriesRow
+	Unlisted  int
+	Uncharted int
+	Gains     []gains
+	Repeating string
+	Tested    string
+	Compared  string
+	Totals    string
+	// AgainstTruth says how far the forecast is from what sales were drawn from; "" where nobody knows it.
+	AgainstTruth string
+	ByHorizon    []coverageRow
+	ByClass      []coverageRow
+	OverSeries   string
+	Read         string
 }
 
 func (p *Page) view() (*view, error) {
@@ -203,7 +207,7 @@ func (p *Page) view() (*view, error) {
 	v.Scores, v.Origins, v.Quantiles, v.Gains = p.scoreRows(), p.originRows(), p.quantileRows(), p.gains()
 	v.Verdict, v.Good = p.verdict()
 	v.Tiles = p.tiles()
-	v.Totals = p.totals()
+	v.Totals, v.AgainstTruth = p.totals(), p.againstTruth()
 	v.ByHorizon, v.ByClass, v.OverSeries = p.horizonCoverage(), p.classCoverage(), p.seriesCoverage()
 	v.Subtitle, v.Tested, v.Compared, v.Read = p.subtitle(), p.tested(), p.compared(), p.Data.read()
 	return v, nil

@@ -247,6 +247,17 @@ func (p *Page) totals() string {
 	return "Totals have intervals of their own, from the errors of earlier totals; at the past dates those of 95\u00a0% held " + strings.Join(held, ", ") + "."
 }
 
+// againstTruth says how far the forecast of generated data is from the expectation that its sales were drawn from.
+func (p *Page) againstTruth() string {
+	t := p.Truth
+	if t == nil {
+		return ""
+	}
+	return fmt.Sprintf("These sales were generated, so what was to be expected of them is known. Over %s at the past dates, sales differ by chance from the truth by %s of it, which no model can foresee; "+
+		"the forecast differs from the truth by %s: %s of that chance. Against the sales themselves it errs %s times as much as the truth does.",
+		plural(t.Rows, "sale"), percent(t.Sampling, 1), percent(t.Model, 1), decimalOr(t.Ratio, 2), decimalOr(t.Excess, 3))
+}
+
 // compared says how sure it is that the primary model is better than the baseline.
 func (p *Page) compared() string {
 	c := p.Comparison
