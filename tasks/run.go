@@ -72,8 +72,12 @@ func Run(ctx context.Context, env Env, o RunOptions, done func(*Result)) (*Resul
 	if id := run.ID(); id != "" {
 		res.MLflow = &MLflow{RunID: id, URL: run.URL()}
 	}
-	gctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), goodbye)
-	defer cancel()
+	gctx := ctx // a run that was not stopped gives its tracker all the time it wants
+	if ctx.Err() != nil {
+		var cancel context.CancelFunc
+		gctx, cancel = context.WithTimeout(context.WithoutCancel(ctx), goodbye)
+		defer cancel()
+	}
 	if eerr := run.End(gctx, ending(err), env.Now()); eerr != nil {
 		env.Log.Warn().Err(eerr).Msg("not recorded: the end of the run")
 	}

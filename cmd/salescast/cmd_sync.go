@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -83,32 +82,32 @@ func (a *app) sync(ctx context.Context, c *config, keep bool) (*tasks.Result, er
 	if store != nil {
 		errs = append(errs, a.syncObjects(ctx, store, server, uri, keep, res))
 	}
-	switch folder := c.Register.Folder; {
-	case folder == "":
-	case strings.Contains(folder, "://"):
-		a.log.Warn().Str("registry", folder).Msg("only the registry of a folder can be sent to MLflow")
-	default: // versions last: their runs are there by now
-		folders = append(folders, c.registryFolder())
+	for _, folder := range folders { // versions last: their runs are there by now
+		s, err := spool.Open(folder, 0)
+		if err != nil {
+			return res, errors.Join(append(errs, fmt.Errorf("open model registry: %w", err))...)
+		}
+		errs = append(errs, a.syncRegistry(ctx, spool.NewRegistry(s, a.now), server, uri, res))
 	}
-	for _, folder := range folders {
-		errs = append(errs, a.syncRegistry(ctx, folder, server, uri, res))
+	if c.Register.Folder != "" {
+		shared, err := a.localRegistry(nil, c)
+		if err != nil {
+			return res, errors.Join(append(errs, err)...)
+		}
+		errs = append(errs, a.syncRegistry(ctx, shared, server, uri, res))
 	}
 	return res, errors.Join(errs...)
 }
 
-// syncRegistry sends the versions of models that were registered in a folder.
-func (a *app) syncRegistry(ctx context.Context, folder string, server *mlflow.Tracker, uri string, res *tasks.Result) error {
-	s, err := spool.Open(folder, 0)
-	if err != nil {
-		return fmt.Errorf("open model registry: %w", err)
-	}
-	done, err := spool.ReplayRegistry(ctx, s, mlflow.NewRegistry(server), spool.RegistryReplay{Target: uri, Guarded: tasks.GuardedAliases(), Numbered: tasks.NumberedTags()})
+// syncRegistry sends the versions of models that were registered without MLflow.
+func (a *app) syncRegistry(ctx context.Context, from *spool.Registry, server *mlflow.Tracker, uri string, res *tasks.Result) error {
+	done, err := spool.ReplayRegistry(ctx, from, mlflow.NewRegistry(server), spool.RegistryReplay{Target: uri, Guarded: tasks.GuardedAliases(), Numbered: tasks.NumberedTags()})
 	res.Rows["versions"] += int64(done.Versions)
 	for _, w := range done.Left {
 		a.log.Warn().Msg(w)
 	}
 	res.Warnings = append(res.Warnings, done.Left...)
-	return err
+	return errors.Join(err, from.Close())
 }
 
 // sendEarlier brings to MLflow what earlier steps in the workspace recorded while the server was away: its registry wants their runs.

@@ -127,7 +127,7 @@ func (c *config) registryFolder() string {
 }
 
 // localRegistry is in the spool of the workspace, or in a folder or a place in a store that workspaces share.
-func (a *app) localRegistry(workspace *spool.Spool, c *config) (track.Registry, error) {
+func (a *app) localRegistry(workspace *spool.Spool, c *config) (*spool.Registry, error) {
 	folder := c.Register.Folder
 	if folder == "" {
 		return spool.NewRegistry(workspace, a.now), nil

@@ -333,14 +333,14 @@ func spoolReplay(t *testing.T, server *servers.Server) {
 		must(t, err, local.SetTags(t.Context(), "spooled", v.Version, map[string]string{"salescast.decision": "promoted", "salescast.previous_champion": "1"}),
 			local.SetAlias(t.Context(), "spooled", "champion", v.Version))
 	}
-	must(t, local.Close())
+	defer local.Close()
 	replay := func(c mlflow.Config, target string) (spool.Replayed, spool.ReplayedVersions, error) {
 		to := tracker(t, c)
 		runs, err := spool.Replay(t.Context(), s, to, target)
 		if err != nil {
 			return runs, spool.ReplayedVersions{}, err
 		}
-		versions, err := spool.ReplayRegistry(t.Context(), s, mlflow.NewRegistry(to), spool.RegistryReplay{
+		versions, err := spool.ReplayRegistry(t.Context(), local, mlflow.NewRegistry(to), spool.RegistryReplay{
 			Target: target, Guarded: []string{"champion"}, Numbered: []string{"salescast.previous_champion"},
 		})
 		return runs, versions, err

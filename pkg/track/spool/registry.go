@@ -63,6 +63,8 @@ type Registry struct {
 	log    registryLog
 	now    func() time.Time
 	models map[string]*model
+	// spool is nil for the registry of a store.
+	spool *Spool
 }
 
 type model struct {
@@ -73,7 +75,7 @@ type model struct {
 
 // NewRegistry opens the registry of a spool; now stamps new versions.
 func NewRegistry(s *Spool, now func() time.Time) *Registry {
-	r := &Registry{now: now}
+	r := &Registry{now: now, spool: s}
 	r.log = &journal{path: filepath.Join(s.dir, registryName), space: s.space, reset: r.reset, apply: r.apply}
 	return r
 }

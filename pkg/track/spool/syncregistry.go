@@ -34,28 +34,22 @@ type ReplayedVersions struct {
 	Left []string
 }
 
-// ReplayRegistry makes the versions of the registry of s at another one, with their tags, and moves the aliases there; doing it twice is
-// doing it once. An alias never moves back to an older version there, and a guarded one is not taken from a version of others. A version
-// whose run the target does not know waits for it.
-func ReplayRegistry(ctx context.Context, s *Spool, to track.Registry, o RegistryReplay) (out ReplayedVersions, err error) {
-	name := filepath.Join(s.dir, "registry.jsonl")
-	if _, err := os.Stat(name); err != nil {
-		if errors.Is(err, fs.ErrNotExist) {
-			err = nil
+// ReplayRegistry makes the versions of a registry at another one, with their tags, and moves the aliases there; doing it twice is doing it
+// once. An alias never moves back to an older version there, and a guarded one is not taken from a version of others. A version whose run
+// the target does not know waits for it. Of a registry in a folder, which has a note of what the target has, nothing is sent again.
+func ReplayRegistry(ctx context.Context, from *Registry, to track.Registry, o RegistryReplay) (out ReplayedVersions, err error) {
+	note := ""
+	if from.spool != nil {
+		unlock, err := from.spool.hold(ctx, "replay-registry")
+		if err != nil {
+			return out, err
 		}
-		return out, err
+		defer unlock()
+		note = filepath.Join(from.spool.dir, "registry.synced.json")
 	}
-	unlock, err := s.hold(ctx, "replay-registry")
-	if err != nil {
-		return out, err
-	}
-	defer unlock()
-	from := NewRegistry(s, nil)
-	defer func() { err = errors.Join(err, from.Close()) }()
 	if err := from.look(ctx, func() error { return nil }); err != nil {
-		return out, wrap(err, "read the registry of %s", s.dir)
+		return out, wrap(err, "read the registry to send")
 	}
-	note := filepath.Join(s.dir, "registry.synced.json")
 	var had synced
 	if b, err := os.ReadFile(note); err == nil && json.Unmarshal(b, &had) == nil && had.Target == o.Target && had.Bytes == from.log.end() {
 		return out, nil
@@ -68,7 +62,7 @@ func ReplayRegistry(ctx context.Context, s *Spool, to track.Registry, o Registry
 		}
 		waiting = waiting || len(p.number) < len(p.from.versions)
 	}
-	if waiting {
+	if waiting || note == "" || len(from.models) == 0 {
 		return out, nil
 	}
 	b, err := json.Marshal(synced{Target: o.Target, Bytes: from.log.end(), Ended: true})

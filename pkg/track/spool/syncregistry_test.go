@@ -44,16 +44,15 @@ func TestReplayRegistry(t *testing.T) {
 	t.Parallel()
 	options := RegistryReplay{Target: "there", Guarded: []string{"champion"}, Numbered: []string{"previous"}}
 	now := func() time.Time { return epoch }
-	setup := func(t *testing.T, n int) (*Spool, *Registry, *Registry) {
-		s := open(t, t.TempDir(), 0)
-		here, there := NewRegistry(s, now), NewRegistry(open(t, t.TempDir(), 0), now)
+	setup := func(t *testing.T, n int) (here, there *Registry) {
+		here, there = NewRegistry(open(t, t.TempDir(), 0), now), NewRegistry(open(t, t.TempDir(), 0), now)
 		t.Cleanup(func() { must(t, errors.Join(here.Close(), there.Close())) })
 		candidates(t, here, n)
-		return s, here, there
+		return here, there
 	}
-	replay := func(t *testing.T, s *Spool, to track.Registry) ReplayedVersions {
+	replay := func(t *testing.T, from *Registry, to track.Registry) ReplayedVersions {
 		t.Helper()
-		out, err := ReplayRegistry(t.Context(), s, to, options)
+		out, err := ReplayRegistry(t.Context(), from, to, options)
 		must(t, err)
 		return out
 	}
@@ -68,9 +67,9 @@ func TestReplayRegistry(t *testing.T) {
 	}
 	t.Run("once", func(t *testing.T) {
 		t.Parallel()
-		s, here, there := setup(t, 2)
+		here, there := setup(t, 2)
 		for range 2 {
-			replay(t, s, there)
+			replay(t, here, there)
 			all, err := there.Versions(t.Context(), "sales")
 			must(t, err)
 			if len(all) != 2 {
@@ -81,13 +80,13 @@ func TestReplayRegistry(t *testing.T) {
 			}
 			aliasAt(t, there, "challenger", "2")
 		}
-		if again := replay(t, s, there); again.Versions != 0 {
+		if again := replay(t, here, there); again.Versions != 0 {
 			t.Errorf("a registry that did not change was replayed: %+v", again)
 		}
 		// More of it is replayed, and what was judged again there meanwhile stands.
 		must(t, there.SetTags(t.Context(), "sales", "2", map[string]string{"decision": "refused"}))
 		candidates(t, here, 3)
-		if more := replay(t, s, there); more.Versions != 3 {
+		if more := replay(t, here, there); more.Versions != 3 {
 			t.Errorf("after a third version: %+v", more)
 		}
 		aliasAt(t, there, "champion", "3")
@@ -97,10 +96,10 @@ func TestReplayRegistry(t *testing.T) {
 	})
 	t.Run("another champion", func(t *testing.T) {
 		t.Parallel()
-		s, _, there := setup(t, 2)
+		here, there := setup(t, 2)
 		_, err := there.Create(t.Context(), track.NewVersion{Model: "sales", Key: "another", Source: "runs:/9/model"})
 		must(t, err, there.SetAlias(t.Context(), "sales", "champion", "1"), there.SetAlias(t.Context(), "sales", "challenger", "1"))
-		out := replay(t, s, there)
+		out := replay(t, here, there)
 		aliasAt(t, there, "champion", "1")
 		if v := aliasAt(t, there, "challenger", "3"); v.Tags["previous"] != "2" {
 			t.Errorf("the tags of version 3 are %v: the version that it replaced is 2 there", v.Tags)
@@ -111,21 +110,21 @@ func TestReplayRegistry(t *testing.T) {
 	})
 	t.Run("no way back", func(t *testing.T) {
 		t.Parallel()
-		s, here, there := setup(t, 2)
-		replay(t, s, there)
+		here, there := setup(t, 2)
+		replay(t, here, there)
 		must(t, here.SetAlias(t.Context(), "sales", "champion", "1"))
-		if out := replay(t, s, there); len(out.Left) != 1 {
+		if out := replay(t, here, there); len(out.Left) != 1 {
 			t.Errorf("left: %v", out.Left)
 		}
 		aliasAt(t, there, "champion", "2")
 	})
 	t.Run("a run that is not there yet", func(t *testing.T) {
 		t.Parallel()
-		s, _, there := setup(t, 2)
-		if out := replay(t, s, unready{there, "2"}); out.Versions != 1 || len(out.Left) != 1 {
+		here, there := setup(t, 2)
+		if out := replay(t, here, unready{there, "2"}); out.Versions != 1 || len(out.Left) != 1 {
 			t.Errorf("replayed %+v, want one version and one that waits", out)
 		}
-		if out := replay(t, s, there); out.Versions != 2 || len(out.Left) != 0 {
+		if out := replay(t, here, there); out.Versions != 2 || len(out.Left) != 0 {
 			t.Errorf("replayed %+v, want both", out)
 		}
 		aliasAt(t, there, "champion", "2")
