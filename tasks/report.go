@@ -24,7 +24,7 @@ func Report(ctx context.Context, env Env, o ReportOptions) (*Result, error) {
 	}
 	spec := stepSpec{
 		Name: "report", Options: o, Inputs: slices.Concat([]string{"ensemble", "evaluate", "validate"}, trainSteps(models), optional),
-		Force: o.Force, Salt: map[string]string{"report": "3"},
+		Force: o.Force, Salt: map[string]string{"report": "5"},
 	}
 	return runStep(ctx, env, spec, func(ctx context.Context, s *Step) error {
 		s.Phase("read", 0)
@@ -98,6 +98,9 @@ func (s *Step) page(ctx context.Context, o ReportOptions, models []string) (page
 		return nil, err
 	}
 	if page.Importance, err = importances(ctx, s, models); err != nil {
+		return nil, err
+	}
+	if page.Tuned, err = tunings(ctx, s, models); err != nil {
 		return nil, err
 	}
 	doc, err := readMetrics(ctx, s.Input("evaluate"))

@@ -16,7 +16,9 @@ import (
 	"salescast/pkg/forecast"
 	"salescast/pkg/forecast/global"
 	"salescast/pkg/forecast/member"
+	"salescast/pkg/metric"
 	"salescast/pkg/regress"
+	"salescast/pkg/report"
 	"salescast/pkg/track"
 	"salescast/pkg/tune"
 )
@@ -420,4 +422,37 @@ func readTuned(ctx context.Context, in *Opened) (tuned, error) {
 		return v, in.damagedFile(ctx, "params.json", fmt.Errorf("its schema is %q and not %q", v.Schema, TunedSchema))
 	}
 	return v, nil
+}
+
+// tunings reads what training says of the searches that its parameters come from.
+func tunings(ctx context.Context, s *Step, models []string) ([]report.Tuned, error) {
+	var out []report.Tuned
+	for _, m := range models {
+		in := s.Input("train/" + m)
+		if !in.Has("tuning.json") {
+			continue
+		}
+		b, err := in.ReadFile(ctx, "tuning.json", maxSmall)
+		if err != nil {
+			return nil, err
+		}
+		var v tuning
+		if err := json.Unmarshal(b, &v); err != nil {
+			return nil, in.damagedFile(ctx, "tuning.json", err)
+		}
+		if v.Trials == 0 {
+			continue
+		}
+		of := func(v *float64) metric.Value {
+			if v == nil {
+				return metric.Value(math.NaN())
+			}
+			return metric.Value(*v)
+		}
+		out = append(out, report.Tuned{
+			Model: m, Trials: v.Trials, Pruned: v.Pruned, Failed: v.Failed, ValidationDefault: of(v.Default), ValidationTuned: of(v.Best),
+			TestDefault: of(v.TestDefault), TestTuned: of(v.TestTuned), Fits: float64(v.Rounds) / float64(max(1, v.DefaultRounds)),
+		})
+	}
+	return out, nil
 }

@@ -39,6 +39,8 @@ type Page struct {
 	Comparison        *metric.Comparison
 	Primary, Baseline string
 	Importance        []chart.Importance
+	// Tuned are the models whose parameters were searched; none where tuning is off.
+	Tuned []Tuned
 	// Asked are the settings as a person would say them.
 	Asked []Fact
 	Data  Quality
@@ -50,6 +52,17 @@ type Page struct {
 	Caveats, Warnings []string
 
 	all *Overview // of the page that is being rendered
+}
+
+// Tuned says of a model whether searching its parameters was worth it.
+type Tuned struct {
+	Model                  string
+	Trials, Pruned, Failed int
+	// WAPE of the default parameters and of those that were found, where the search looked, the validation origins, and at the test
+	// origins, which it knew nothing of.
+	ValidationDefault, ValidationTuned, TestDefault, TestTuned metric.Value
+	// Fits is the cost of the search, in fits of the default parameters at all validation origins, by boosting rounds.
+	Fits float64
 }
 
 // Fact is one setting and its value.
@@ -154,23 +167,25 @@ type view struct {
 	Charts *payload
 	Still  template.HTML
 
-	Subtitle  string
-	Verdict   []string
-	Good      string // "good", "unsure" or "bad"
-	Tiles     []tile
-	Scores    []scoreRow
-	Origins   []originRow
-	Quantiles []quantileRow
-	Worst     []seriesRow
-	Hardest   string
-	All       []seriesRow
-	Unlisted  int
-	Uncharted int
-	Gains     []gains
-	Repeating string
-	Tested    string
-	Compared  string
-	Totals    string
+	Subtitle   string
+	Verdict    []string
+	Good       string // "good", "unsure" or "bad"
+	Tiles      []tile
+	Scores     []scoreRow
+	Origins    []originRow
+	Quantiles  []quantileRow
+	Worst      []seriesRow
+	Hardest    string
+	All        []seriesRow
+	Unlisted   int
+	Uncharted  int
+	Gains      []gains
+	Tunings    []tuningRow
+	TuningSaid string
+	Repeating  string
+	Tested     string
+	Compared   string
+	Totals     string
 	// AgainstTruth says how far the forecast is from what sales were drawn from; "" where nobody knows it.
 	AgainstTruth string
 	ByHorizon    []coverageRow
@@ -205,6 +220,7 @@ func (p *Page) view() (*view, error) {
 	v.All = rows[:min(len(rows), maxListed)]
 	v.Unlisted = len(rows) - len(v.All)
 	v.Scores, v.Origins, v.Quantiles, v.Gains = p.scoreRows(), p.originRows(), p.quantileRows(), p.gains()
+	v.Tunings, v.TuningSaid = p.tuningRows(), p.tuningSaid()
 	v.Verdict, v.Good = p.verdict()
 	v.Tiles = p.tiles()
 	v.Totals, v.AgainstTruth = p.totals(), p.againstTruth()

@@ -398,3 +398,26 @@ func TestStill(t *testing.T) {
 		}
 	}
 }
+
+// The page says of a search what it won where it looked, what where it did not, and what it cost; and without one, why there is none.
+func TestTuning(t *testing.T) {
+	t.Parallel()
+	p := pageOf(t, reporttest.New(2, 2, 400, 2, 28))
+	p.Tuned = nil
+	if html := string(render(t, p)); !strings.Contains(html, "not searched, which is the default") {
+		t.Error("nothing is said of tuning that is off")
+	}
+	tuned := func(model string, test metric.Value) Tuned {
+		return Tuned{Model: model, Trials: 25, Pruned: 13, ValidationDefault: 0.3, ValidationTuned: 0.28, TestDefault: 0.25, TestTuned: test, Fits: 28.4}
+	}
+	p.Tuned = []Tuned{tuned("lightgbm", 0.26), tuned("xgboost", 0.251), tuned("lightgbm_log", 0.2), tuned("golearn", metric.Value(math.NaN()))}
+	html := strings.ReplaceAll(string(render(t, p)), "&#43;", "+")
+	for _, want := range []string{
+		"it lowered the error of " + display("lightgbm_log"), "it changed nothing beyond 1\u00a0% for " + display("xgboost"), "it raised the error of " + display("lightgbm") + ".",
+		"<td>25</td><td>13</td><td>30.0\u00a0%</td><td>28.0\u00a0%</td><td>25.0\u00a0%</td><td>26.0\u00a0%</td><td>+4.0\u00a0%</td><td>28</td>",
+	} {
+		if !strings.Contains(html, want) {
+			t.Errorf("the page does not say %q", want)
+		}
+	}
+}
