@@ -12,7 +12,8 @@ import (
 	"salescast/pkg/regress"
 )
 
-// Sizes says how the size of errors depends on what is known of a step, beside its series, forecast and horizon. It has one model for
+// Sizes says how the size of errors depends on what is known of a step, beside its series, forecast and horizon, where that makes the errors
+// of other windows likelier. It has one model for
 // each window, learned from the others, so that a window's own errors never shape its own scale: the scale would fit them too well, and
 // the quantiles of what is left would be too narrow for errors that were not seen.
 type Sizes struct {
@@ -20,7 +21,11 @@ type Sizes struct {
 	Columns []string `json:"columns"`
 	// Centres are the mean predictions of the models on their own rows, which are taken out.
 	Centres []float64 `json:"centres"`
-	models  []regress.Model
+	// Power is that to which factors are raised: the one that makes errors of windows that the models did not see the likeliest.
+	Power float64 `json:"power"`
+	// Gain is the mean log-likelihood that the factors so add to such an error.
+	Gain   float64 `json:"gain"`
+	models []regress.Model
 }
 
 const (
@@ -28,9 +33,10 @@ const (
 	sizeRows = 200
 	// minSize is the floor of a standardised error before its logarithm.
 	minSize = 0.05
-	// sizeShrinkage is the power to which a learned factor is raised: half of what was seen persists.
-	sizeShrinkage = 0.5
 )
+
+// sizePowers are the powers to which learned factors may be raised: how much of what was seen persists.
+var sizePowers = []float64{0.25, 0.5, 0.75, 1}
 
 // Models are the fitted models; they stay the Sizes'.
 func (z *Sizes) Models() []regress.Model { return z.models }
@@ -72,7 +78,7 @@ func (z *Sizes) Factors(ctx context.Context, x *panel.Frame, dst []float64) erro
 		}
 	}
 	for i := range dst {
-		dst[i] = math.Exp(sizeShrinkage * dst[i])
+		dst[i] = math.Exp(z.Power * dst[i])
 	}
 	return nil
 }
@@ -135,8 +141,16 @@ func (c *Calibration) fitSizes(ctx context.Context, e Errors, sigma []float64, o
 	if len(z.models) == 0 {
 		return nil
 	}
+	for _, k := range sizePowers {
+		if g := gained(e, sigma, own, k); g > z.Gain {
+			z.Power, z.Gain = k, g
+		}
+	}
+	if z.Gain <= 0 {
+		return z.Close()
+	}
 	for i := range sigma {
-		sigma[i] *= math.Exp(sizeShrinkage * own[i])
+		sigma[i] *= math.Exp(z.Power * own[i])
 	}
 	c.Sizes = z
 	return nil
@@ -199,4 +213,21 @@ func (s sizeSource) Rows() int { return s.x.Rows }
 
 func (s sizeSource) Blocks(context.Context) iter.Seq2[regress.Block, error] {
 	return func(yield func(regress.Block, error) bool) { yield(regress.Block{X: s.x, Y: s.y}, nil) }
+}
+
+// gained is the mean log-likelihood of errors, as those of Laplace's distribution, that the factors of logarithms own to a power add; the
+// scale of both is the best for them.
+func gained(e Errors, sigma, own []float64, power float64) float64 {
+	var plain, sized, logs float64
+	n := float64(len(sigma))
+	for i := range sigma {
+		u := math.Abs(e.Actual[i]-e.Forecast[i]) / sigma[i]
+		plain += u / n
+		sized += u * math.Exp(-power*own[i]) / n
+		logs += power * own[i] / n
+	}
+	if plain <= 0 || sized <= 0 {
+		return 0
+	}
+	return math.Log(plain) - math.Log(sized) - logs
 }

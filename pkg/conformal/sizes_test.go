@@ -90,9 +90,12 @@ func TestSizesWidenWhereErrorsAreLarge(t *testing.T) {
 	if err := c.Sizes.Factors(t.Context(), &panel.Frame{Names: x.Names, Rows: 2, Data: []float32{0, 1}}, factors); err != nil {
 		t.Fatal(err)
 	}
-	// The power 1/2 keeps the square root of the ratio 5 of the sizes; the floor of small errors takes a little.
-	if ratio := factors[1] / factors[0]; ratio < 1.8 || ratio > 2.5 {
-		t.Errorf("errors 5 times as large make intervals %.2f times as wide, want about the square root", ratio)
+	// What holds in every window is believed whole; the floor of small errors takes a little.
+	if ratio := factors[1] / factors[0]; ratio < 4 || ratio > 6 {
+		t.Errorf("errors 5 times as large make intervals %.2f times as wide", ratio)
+	}
+	if c.Sizes.Power != 1 || c.Sizes.Gain < 0.1 {
+		t.Errorf("power %g with a gain of %g", c.Sizes.Power, c.Sizes.Gain)
 	}
 	fresh, fx := flagged(2, size)
 	in := 0
@@ -190,6 +193,28 @@ func (l spying) Fit(ctx context.Context, train regress.Source, _ *regress.Valid)
 
 func logError(e conformal.Errors, i int) float64 {
 	return math.Log(math.Abs(e.Actual[i] - e.Forecast[i]))
+}
+
+// A flag that means nothing, or in each window something else, is left out; one that means the same in all is believed.
+func TestSizesAreKeptWhereTheyHelp(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		size     func(w, flag int) float64
+		low, top float64 // bounds of the power; both 0 where nothing is kept
+	}{
+		"nothing":         {func(int, int) float64 { return 5 }, 0, 0},
+		"turns round":     {func(w, flag int) float64 { return 5 * math.Pow(4, float64(flag*(w%2*2-1))) }, 0, 0},
+		"the same always": {func(_, flag int) float64 { return 5 + 15*float64(flag) }, 0.75, 1},
+	} {
+		e, x := flagged(8, c.size)
+		z := fitSizes(t, e, x).Sizes
+		switch {
+		case z == nil && c.top > 0:
+			t.Errorf("%s: nothing was kept", name)
+		case z != nil && (z.Power < c.low || z.Power > c.top):
+			t.Errorf("%s: power %g with a gain of %g, want %g to %g", name, z.Power, z.Gain, c.low, c.top)
+		}
+	}
 }
 
 // Few rows, one window or no learner leave the scale alone.

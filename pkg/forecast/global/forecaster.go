@@ -112,7 +112,11 @@ func (f Forecaster) design(p *panel.Panel, origin calendar.Step) (*design, error
 	if err != nil {
 		return nil, err
 	}
-	return &design{kind: kind, plan: plan, train: newSource(newStates(plan, p), scales, p, origin, f.Spec, kind, rows), size: sizeOf(observed(p, origin))}, nil
+	z := sizeOf(observed(p, origin))
+	if f.Engine == "golearn" {
+		z.bag = 1 // its trees are the same under every seed
+	}
+	return &design{kind: kind, plan: plan, train: newSource(newStates(plan, p), scales, p, origin, f.Spec, kind, rows), size: z}, nil
 }
 
 // scalesOf returns the scale of every row; it needs no columns.

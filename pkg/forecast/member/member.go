@@ -171,7 +171,7 @@ const (
 	FinalRows      = 40_000
 	ValidationRows = 25_000
 	// golearnRows is four times what golearn samples: its trees take seconds on more.
-	golearnRows = 4000
+	golearnRows = 2400
 )
 
 // Forecaster returns the member as a forecaster whose models are *[Model]. Where the history is too short for trees it is smoothing.
