@@ -1,4 +1,6 @@
-// Command accuracy runs salescast on every configuration of a folder and prints how good its forecasts of the past were.
+// Command accuracy runs salescast on every configuration of a folder and prints how good its forecasts of the past were: every model's
+// scores, and then the ensemble's relative to the best of its members and, for the data sets that peers.json knows, to the best of the
+// peers in each figure, on the same origins (StatsForecast's AutoETS, DOT and seasonal naive, MLForecast with both engines, Prophet, means).
 //
 //	accuracy BINARY FOLDER WORKSPACES
 package main
@@ -6,8 +8,10 @@ package main
 import (
 	"bytes"
 	"context"
+	_ "embed"
 	"encoding/json"
 	"fmt"
+	"math"
 	"os"
 	"os/exec"
 	"os/signal"
@@ -18,6 +22,12 @@ import (
 
 	"salescast/pkg/metric"
 )
+
+//go:embed peers.json
+var peersJSON []byte
+
+// scores are those that peers were measured by.
+type scores struct{ WAPE, WQL, MSIS float64 }
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
@@ -37,6 +47,11 @@ func run(ctx context.Context, args []string) error {
 	if err != nil || len(configs) == 0 {
 		return fmt.Errorf("there is no *.yaml in %s", args[1])
 	}
+	var peers map[string]scores
+	if err := json.Unmarshal(peersJSON, &peers); err != nil {
+		return fmt.Errorf("read peers.json: %w", err)
+	}
+	var ratios []string
 	w := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(w, "data\tmodel\tWAPE\tRMSSE\tMASE\tWQL\tMSIS\t95 %\tbias\tCPU s")
 	for _, c := range configs {
@@ -46,13 +61,44 @@ func run(ctx context.Context, args []string) error {
 		if err != nil {
 			return fmt.Errorf("%s: %w", name, err)
 		}
+		ratios = append(ratios, ratio(name, d, peers))
 		for _, m := range d.Models {
 			s := m.Overall
 			fmt.Fprintf(w, "%s\t%s\t%.4f\t%.4f\t%.4f\t%.4f\t%.3f\t%.1f\t%+.1f %%\t%.1f\n",
 				name, m.Model, s.WAPE, s.RMSSE, s.MASE, s.WQL, s.MSIS, 100*s.Coverage95, 100*s.Bias, cpu)
 		}
 	}
+	if err := w.Flush(); err != nil {
+		return err
+	}
+	fmt.Println("\nThe ensemble's figures over the best peer's; its WAPE over that of its best member")
+	fmt.Fprintln(w, "data\tWAPE\tWQL\tMSIS\t95 %\tbest member\tWAPE over it")
+	for _, r := range ratios {
+		fmt.Fprintln(w, r)
+	}
 	return w.Flush()
+}
+
+// ratio is one row of the second table; a dash stands where no peer was measured.
+func ratio(name string, d *metric.Document, peers map[string]scores) string {
+	var own metric.Scores
+	best, least := "", metric.Value(math.Inf(1))
+	for _, m := range d.Models {
+		switch s := m.Overall; {
+		case m.Model == d.Primary:
+			own = s
+		case s.WAPE < least:
+			best, least = m.Model, s.WAPE
+		}
+	}
+	over := func(v metric.Value, peer float64) string {
+		if peer == 0 {
+			return "-"
+		}
+		return fmt.Sprintf("%.3f", float64(v)/peer)
+	}
+	p := peers[name]
+	return fmt.Sprintf("%s\t%s\t%s\t%s\t%.1f\t%s\t%.3f", name, over(own.WAPE, p.WAPE), over(own.WQL, p.WQL), over(own.MSIS, p.MSIS), 100*own.Coverage95, best, own.WAPE/least)
 }
 
 // measure runs the whole pipeline anew and reads its scores; cpu is in seconds, of all steps.
