@@ -8,8 +8,8 @@ PYTEST_VERSION   := 9.2.0
 
 .PHONY: test-airflow
 
-# tests/airflow starts an Airflow 3 over Postgres.
-servers: .build/venvs/airflow3/bin/pytest postgres
+# tests/airflow starts an Airflow 3 over Postgres, and installs the wheel beside an Airflow 2.
+servers: .build/venvs/airflow3/bin/pytest .build/venvs/airflow2/bin/pytest postgres
 
 .PHONY: postgres
 

@@ -274,9 +274,9 @@ func (s stack) killed(t *testing.T, bakery string) {
 func (s stack) withoutMLflow(t *testing.T, bakery string) {
 	champions := len(s.events(t, "sales_forecast_model"))
 	r := s.trigger(t, 0, training, map[string]any{"config": bakery})
-	s.until(t, training, r.ID, "featurize", -1, "success")
+	s.until(t, training, r.ID, "featurize", "success")
 	s.mlflow.Stop(t)
-	s.until(t, training, r.ID, "register", -1, "up_for_retry") // it cannot do without
+	s.until(t, training, r.ID, "register", "up_for_retry") // it cannot do without
 	s.mlflow.Start(t, "/health")
 	if log := s.log(t, training, r.ID, "train", 0); !said(log, "warning", "MLflow") {
 		t.Errorf("the log of train does not warn: %+v", log)

@@ -147,16 +147,19 @@ func (s stack) wait(t *testing.T, code int, dag, id string) run {
 	return s.airflow(t, code, "wait", dag, "--run", id, "--poll", "1s", "--timeout", "10m")
 }
 
-// until waits until a task of a run is in a state.
-func (s stack) until(t *testing.T, dag, id, task string, index int, state string) {
+// until waits until a task of a run, which is not mapped, is in a state.
+func (s stack) until(t *testing.T, dag, id, task, state string) {
 	t.Helper()
-	servers.Until(t, 5*time.Minute, fmt.Sprintf("%s[%d] of %s is %s", task, index, id, state), func() bool {
-		now := s.airflow(t, 0, "status", dag, "--run", id)
-		is, _ := now.state(task, index)
-		if state != now.State && (now.State == "failed" || now.State == "success") && is != state {
-			t.Fatalf("the run has ended, %s: %+v", now.State, now.Tasks)
+	servers.Until(t, 10*time.Minute, fmt.Sprintf("%s of %s is %s", task, id, state), func() bool {
+		var now struct {
+			State *string `json:"state"`
 		}
-		return is == state
+		s.Call(t, http.MethodGet, instance(dag, id, task), nil, &now)
+		if now.State != nil && *now.State != state && (*now.State == "failed" || *now.State == "upstream_failed" || *now.State == "success") {
+			t.Fatalf("%s has ended, %s", task, *now.State)
+		}
+		time.Sleep(400 * time.Millisecond)
+		return now.State != nil && *now.State == state
 	})
 }
 

@@ -1,5 +1,6 @@
 """An Airflow of its own for the tests of the DAG files: a fresh home, a fresh database, the provider from the tree."""
 
+import json
 import os
 import pathlib
 import subprocess
@@ -37,3 +38,32 @@ def python(airflow):
         return done.stdout
 
     return run
+
+
+@pytest.fixture(scope="session")
+def runner(airflow):
+    """Return a function that runs a DAG with parameters and more environment, and returns its state, its id and the states by task."""
+    log = []
+    with subprocess.Popen(
+        [sys.executable, ROOT / "tests" / "dags" / "runner.py"],
+        env=airflow,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        bufsize=1,
+    ) as process:
+
+        def run(dag, conf, **env):
+            process.stdin.write(json.dumps({"dag": dag, "conf": conf, "env": env}) + "\n")
+            log.clear()
+            for line in process.stdout:
+                if line.startswith("ENDED "):
+                    answer = json.loads(line.removeprefix("ENDED "))
+                    assert "error" not in answer, answer["error"] + "".join(log)
+                    return answer["state"], answer["run_id"], answer["states"]
+                log.append(line)
+            raise AssertionError("the runner has ended:\n" + "".join(log))
+
+        yield run
+        process.stdin.close()

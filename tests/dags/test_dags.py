@@ -73,36 +73,23 @@ def fake_binary(folder):
     return path
 
 
-def run_dag(airflow, folder, conf, dag="sales_forecast_training", **env):
-    """Run a DAG without a scheduler; return the exit code, the states by task and the calls of the binary."""
-    source = f"""
-import json, sys
-try:
-    from airflow.dag_processing.dagbag import DagBag
-except ImportError:
-    from airflow.models import DagBag
-bag = DagBag()
-dag = bag.dags[{dag!r}]
-for task in dag.tasks:
-    task.retries = 0
-run = dag.test(run_conf={conf!r})
-states = {{}}
-for ti in run.get_task_instances():
-    states[ti.task_id + ("" if ti.map_index < 0 else f"[{{ti.map_index}}]")] = str(getattr(ti.state, "value", ti.state))
-print("STATES", json.dumps([str(getattr(run.state, "value", run.state)), run.run_id, states]))
-"""
-    done = subprocess.run([sys.executable, "-c", source], env=airflow | env, capture_output=True, text=True, check=False)
-    assert "STATES" in done.stdout, done.stdout + done.stderr
-    state, run_id, states = json.loads(done.stdout.rsplit("STATES", 1)[1].splitlines()[0])
-    calls = folder / "calls"
-    return state, run_id, states, [json.loads(line) for line in calls.read_text().splitlines()] if calls.exists() else []
+@pytest.fixture
+def run_dag(runner):
+    """Return a function that runs a DAG and returns its state, its id, the states by task and the calls of the binary."""
+
+    def run(folder, conf, dag="sales_forecast_training", **env):
+        calls = folder / "calls"
+        answer = runner(dag, conf, **env)
+        return *answer, [json.loads(line) for line in calls.read_text().splitlines()] if calls.exists() else []
+
+    return run
 
 
 STEPS = ["generate", "validate", "featurize", "train", "train", "ensemble", "evaluate", "register", "forecast", "report", "prune"]
 
 
-def test_a_run_without_parameters(airflow, tmp_path):
-    state, run_id, states, calls = run_dag(airflow, tmp_path, {}, SALESCAST_BIN=str(fake_binary(tmp_path)))
+def test_a_run_without_parameters(airflow, run_dag, tmp_path):
+    state, run_id, states, calls = run_dag(tmp_path, {}, SALESCAST_BIN=str(fake_binary(tmp_path)))
     assert state == "success"
     assert [call[0] for call in calls] == STEPS
     clean = "".join(c if c.isalnum() or c in "._-" else "_" for c in run_id)
@@ -114,9 +101,9 @@ def test_a_run_without_parameters(airflow, tmp_path):
     assert set(states.values()) == {"success"}
 
 
-def test_a_run_with_its_own_data(airflow, tmp_path):
+def test_a_run_with_its_own_data(run_dag, tmp_path):
     conf = {"source": "s3://sales/in.csv; rm -rf /", "config": "/etc/salescast.yaml", "horizon": 14, "models": ["lightgbm"]}
-    state, _, states, calls = run_dag(airflow, tmp_path, conf, SALESCAST_BIN=str(fake_binary(tmp_path)))
+    state, _, states, calls = run_dag(tmp_path, conf, SALESCAST_BIN=str(fake_binary(tmp_path)))
     assert state == "success"
     assert states["generate"] == "skipped"
     assert [call[0] for call in calls] == [step for i, step in enumerate(STEPS) if i not in (0, 3)]
@@ -128,30 +115,37 @@ def test_a_run_with_its_own_data(airflow, tmp_path):
         assert ("--config", "/etc/salescast.yaml") in words
 
 
-def test_bad_data_ends_the_run(airflow, tmp_path):
-    state, _, states, calls = run_dag(airflow, tmp_path, {}, SALESCAST_BIN=str(fake_binary(tmp_path)), FAIL="validate=65")
+def test_bad_data_ends_the_run(run_dag, tmp_path):
+    state, _, states, calls = run_dag(tmp_path, {}, SALESCAST_BIN=str(fake_binary(tmp_path)), FAIL="validate=65")
     assert state == "failed"
     assert [call[0] for call in calls] == ["generate", "validate"]
     assert states["featurize"] == "upstream_failed"
 
 
-def test_a_refused_candidate_is_forecast_with_all_the_same(airflow, tmp_path):
-    state, _, states, calls = run_dag(airflow, tmp_path, {}, SALESCAST_BIN=str(fake_binary(tmp_path)), FAIL="register=10")
+def test_a_refused_candidate_is_forecast_with_all_the_same(run_dag, tmp_path):
+    state, _, states, calls = run_dag(tmp_path, {}, SALESCAST_BIN=str(fake_binary(tmp_path)), FAIL="register=10")
     assert state == "success"
     assert states["register"] == "success"
     assert [call[0] for call in calls] == STEPS
 
 
-def test_promotion_can_be_left_out(airflow, tmp_path):
-    state, _, states, calls = run_dag(airflow, tmp_path, {"promote": False}, SALESCAST_BIN=str(fake_binary(tmp_path)))
+def test_a_step_with_nothing_to_do_is_skipped(run_dag, tmp_path):
+    state, _, states, calls = run_dag(tmp_path, {}, SALESCAST_BIN=str(fake_binary(tmp_path)), FAIL="generate=99")
+    assert state == "success"
+    assert states["generate"] == "skipped"
+    assert [call[0] for call in calls] == STEPS
+
+
+def test_promotion_can_be_left_out(run_dag, tmp_path):
+    state, _, states, calls = run_dag(tmp_path, {"promote": False}, SALESCAST_BIN=str(fake_binary(tmp_path)))
     assert state == "success"
     assert states["register"] == "skipped"
     assert [call[0] for call in calls] == [step for step in STEPS if step != "register"]
 
 
-def test_inference_with_the_champion(airflow, tmp_path):
+def test_inference_with_the_champion(run_dag, tmp_path):
     conf = {"source": "s3://sales/today.csv", "horizon": 7}
-    state, _, states, calls = run_dag(airflow, tmp_path, conf, dag="sales_forecast_inference", SALESCAST_BIN=str(fake_binary(tmp_path)))
+    state, _, states, calls = run_dag(tmp_path, conf, dag="sales_forecast_inference", SALESCAST_BIN=str(fake_binary(tmp_path)))
     assert state == "success"
     assert [call[0] for call in calls] == ["forecast", "prune"]
     assert calls[0][1:7] == ["--model", "models:/sales_forecast_ensemble@champion", "--set", "data.source=s3://sales/today.csv", "--set", "forecast.horizon=7"]
@@ -167,7 +161,7 @@ def test_the_models_are_those_of_the_binary():
     assert sorted([*offered, "auto"]) == sorted(schema["properties"]["models"]["items"]["enum"])
 
 
-def test_a_run_of_the_real_binary(airflow, tmp_path):
+def test_a_run_of_the_real_binary(run_dag, tmp_path):
     """On synthetic sales made beforehand in the workspace of the run, small enough for a test; the second run answers from the first."""
     binary = ROOT / "bin" / "salescast"
     assert binary.exists(), "make build makes it"
@@ -190,7 +184,7 @@ backtest:
     )
     environment = {"SALESCAST_BIN": str(binary), "SALESCAST_WORKSPACE_ROOT": str(tmp_path / "runs")}
     environment |= {name: value for name, value in os.environ.items() if name == "SALESCAST_ENGINE_DIR"}  # for a binary without engines
-    state, run_id, states, _ = run_dag(airflow, tmp_path, {"config": str(config), "horizon": 14, "models": ["lightgbm"]}, **environment)
+    state, run_id, states, _ = run_dag(tmp_path, {"config": str(config), "horizon": 14, "models": ["lightgbm"]}, **environment)
     assert state == "success", states
     clean = "".join(c if c.isalnum() or c in "._-" else "_" for c in run_id)
     workspace = tmp_path / "runs" / "sales_forecast_training" / clean
