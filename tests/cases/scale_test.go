@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -50,7 +51,7 @@ func TestManySeriesTakeLittle(t *testing.T) {
 			t.Errorf("%s takes %d MiB for %d series, want at most %d", args[0], peak>>20, series, bound>>20)
 		}
 	}
-	step("generate", "--stores", fmt.Sprint(*stores), "--items", fmt.Sprint(*items), "--start", "2023-12-01", "--end", "2024-10-31")
+	step("generate", "--stores", strconv.Itoa(*stores), "--items", strconv.Itoa(*items), "--start", "2023-12-01", "--end", "2024-10-31")
 	step("validate")
 	if *models == "[smoothing]" {
 		step("train", "--model", "smoothing")
