@@ -292,6 +292,7 @@ func FuzzParquetSource(f *testing.F) {
 	for _, codec := range boundCodecs {
 		b := boundFile(f, 1, codec)
 		f.Add(b)
+		f.Add(withoutChecksums(f, b))
 		f.Add(b[len(b)/2:])
 		f.Add(append([]byte("PAR1"), b[len(b)-200:]...))
 	}
