@@ -75,8 +75,7 @@ func start(t *testing.T, args ...string) *program {
 	}
 	p := &program{dir: filepath.Join(dir, "data"), ended: make(chan struct{})}
 	env := filepath.Join(dir, "env")
-	// Runs are those that are triggered here. What Astro would pass on to Airflow, the stack does too.
-	must(t, os.WriteFile(env, []byte("AIRFLOW__SCHEDULER__USE_JOB_SCHEDULE='False'\n"), 0o600))
+	must(t, os.WriteFile(env, []byte("# one port that is not the usual one\nAIRFLOW_PORT='8181'\n"), 0o600))
 	args = append([]string{"-dir", p.dir, "-env", env}, args...)
 	p.cmd = exec.CommandContext(context.Background(), binary, args...)
 	p.cmd.Dir = servers.Root()
@@ -300,6 +299,9 @@ func TestStack(t *testing.T) {
 
 func checkServices(t *testing.T, p *program, admin string) {
 	t.Helper()
+	if got := p.address(t, "Airflow"); got != "http://127.0.0.1:8181" {
+		t.Errorf("Airflow is at %s, not where .env says", got)
+	}
 	if p.address(t, "page") == "http://"+taken {
 		t.Error("the page has a port that was taken")
 	}
@@ -339,7 +341,7 @@ func interrupt(t *testing.T, p *program) {
 	if left := alone.Processes(t); len(left) > 0 {
 		t.Errorf("processes are left: %q", left)
 	}
-	for _, port := range []string{"8080", "9000", "9001", "5001", "8000"} {
+	for _, port := range []string{"8181", "9000", "9001", "5001", "8000"} {
 		conn, err := (&net.Dialer{Timeout: time.Second}).DialContext(t.Context(), "tcp", "127.0.0.1:"+port)
 		if err == nil {
 			_ = conn.Close()
