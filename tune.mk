@@ -1,13 +1,16 @@
-# Optuna, which reads the studies of tuning in its tests. Included by the Makefile. PostgreSQL 15 comes from Debian.
+# Optuna, which reads the studies of tuning in its tests; PostgreSQL, where several machines share them, is in airflow.mk. Included by the Makefile.
 
-OPTUNA_VERSION := 5.0.0
+OPTUNA_VERSION   := 5.0.0
+PSYCOPG2_VERSION := 2.9.13
 
 .PHONY: optuna test-tune
-optuna: .build/venvs/optuna-5.0/bin/optuna ## Install the Optuna that tests read studies with
+optuna: .build/venvs/optuna-5.0/bin/optuna postgres ## Install what the tests of tuning read studies with
+
+servers: optuna
 
 test-tune: optuna ## Test that Optuna reads what tuning keeps, in SQLite and PostgreSQL
 	$(GO) test -count=1 ./tests/tune
 
 .build/venvs/optuna-5.0/bin/optuna:
 	$(PYTHON) -m venv .build/venvs/optuna-5.0
-	.build/venvs/optuna-5.0/bin/pip install --quiet optuna==$(OPTUNA_VERSION) psycopg2-binary==2.9.13
+	.build/venvs/optuna-5.0/bin/pip install --quiet optuna==$(OPTUNA_VERSION) psycopg2-binary==$(PSYCOPG2_VERSION)

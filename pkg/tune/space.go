@@ -78,18 +78,6 @@ func (p Param) check() error {
 	return nil
 }
 
-func (p Param) distribution() any {
-	switch {
-	case len(p.Choices) > 0:
-		return goptuna.CategoricalDistribution{Choices: p.Choices}
-	case p.Int:
-		return goptuna.IntUniformDistribution{Low: int(p.Low), High: int(p.High)}
-	case p.Log:
-		return goptuna.LogUniformDistribution{Low: p.Low, High: p.High}
-	}
-	return goptuna.UniformDistribution{Low: p.Low, High: p.High}
-}
-
 // suggest draws the parameter for a trial, as the text that an engine reads. Fractions have four digits that count: more would say what
 // nobody measured.
 func (p Param) suggest(t *goptuna.Trial) (string, error) {

@@ -169,7 +169,11 @@ func places(t *testing.T) map[string][2]string {
 // postgres starts a server of its own and answers its address.
 func postgres(t *testing.T) string {
 	t.Helper()
-	const bin = "/usr/lib/postgresql/15/bin/"
+	found, err := filepath.Glob("/usr/lib/postgresql/*/bin/postgres")
+	if err != nil || len(found) == 0 {
+		t.Fatalf("PostgreSQL is not installed: run make optuna (%v)", err)
+	}
+	bin := filepath.Dir(found[len(found)-1]) + "/"
 	dir, err := os.MkdirTemp("", "tune") // a socket's path must be short
 	must(t, err)
 	t.Cleanup(func() { _ = os.RemoveAll(dir) })
@@ -182,7 +186,7 @@ func postgres(t *testing.T) string {
 	}
 	must(t, exec.CommandContext(t.Context(), "chown", "postgres", dir).Run()) //nolint:gosec // a folder of this test
 	if out, err := as("initdb", "-D", dir+"/data", "-A", "trust", "-U", "postgres", "--no-sync").CombinedOutput(); err != nil {
-		t.Fatalf("initdb, which Debian's postgresql-15 has: %v\n%s", err, out)
+		t.Fatalf("initdb, which Debian's postgresql has: %v\n%s", err, out)
 	}
 	server := as("postgres", "-D", dir+"/data", "-p", port, "-k", dir, "-c", "listen_addresses=127.0.0.1", "-c", "fsync=off")
 	must(t, server.Start())

@@ -3,6 +3,7 @@ package rdb
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"net/url"
 	"strings"
@@ -18,7 +19,7 @@ import (
 func Postgres(ctx context.Context, address string, now func() time.Time) (*Storage, error) {
 	u, err := url.Parse(address)
 	if err != nil {
-		return nil, fmt.Errorf("open the studies in PostgreSQL: its address is no URL")
+		return nil, errors.New("open the studies in PostgreSQL: its address is no URL")
 	}
 	if _, has := u.User.Password(); has || u.Query().Has("password") {
 		return nil, fmt.Errorf("open the studies in PostgreSQL at %s: the address holds a password; set PGPASSWORD or a password file instead", u.Host)

@@ -199,7 +199,8 @@ func (s *Storage) Begin(study, limit int) (trial, ordinal int, err error) {
 		for _, o := range taken {
 			have[o] = true
 		}
-		for ordinal = 0; have[ordinal]; ordinal++ {
+		for have[ordinal] {
+			ordinal++
 		}
 		if full = ordinal >= limit; full {
 			return nil
@@ -334,7 +335,7 @@ func (s *Storage) setAttr(ctx context.Context, tx *sql.Tx, table, owner string, 
 		return err
 	}
 	return s.exec(ctx, tx, `INSERT INTO `+table+` (`+owner+`, key, value_json) VALUES (?, ?, ?)
-		ON CONFLICT (`+owner+`, key) DO UPDATE SET value_json = excluded.value_json`, id, key, string(b)) //nolint:gosec // the names are this file's
+		ON CONFLICT (`+owner+`, key) DO UPDATE SET value_json = excluded.value_json`, id, key, string(b))
 }
 
 // textOf is an attribute's text; what others kept as another kind of JSON stays as it is.
@@ -356,7 +357,7 @@ func (s *Storage) attrs(table, owner string, id int) (map[string]string, error) 
 			}
 			out[k] = textOf(v)
 			return nil
-		}, `SELECT key, value_json FROM `+table+` WHERE `+owner+` = ?`, id) //nolint:gosec // the names are this file's
+		}, `SELECT key, value_json FROM `+table+` WHERE `+owner+` = ?`, id)
 	})
 	return out, err
 }
@@ -511,7 +512,7 @@ func (s *Storage) heads(ctx context.Context, tx *sql.Tx, where string, id int) (
 		out = append(out, t)
 		return err
 	}, `SELECT t.trial_id, t.number, t.study_id, t.state, t.datetime_start, t.datetime_complete, v.value, v.value_type FROM trials t
-		LEFT JOIN trial_values v ON v.trial_id = t.trial_id AND v.objective = 0 WHERE t.`+where+` = ? ORDER BY t.number`, id) //nolint:gosec // the name is this file's
+		LEFT JOIN trial_values v ON v.trial_id = t.trial_id AND v.objective = 0 WHERE t.`+where+` = ? ORDER BY t.number`, id)
 	return out, err
 }
 
@@ -717,12 +718,12 @@ func (s *Storage) DeleteStudy(study int) error {
 		for _, table := range []string{
 			"trial_params", "trial_values", "trial_intermediate_values", "trial_heartbeats", "trial_user_attributes", "trial_system_attributes",
 		} {
-			if err := s.exec(ctx, tx, `DELETE FROM `+table+` WHERE trial_id IN (SELECT trial_id FROM trials WHERE study_id = ?)`, study); err != nil { //nolint:gosec // the names are this file's
+			if err := s.exec(ctx, tx, `DELETE FROM `+table+` WHERE trial_id IN (SELECT trial_id FROM trials WHERE study_id = ?)`, study); err != nil {
 				return err
 			}
 		}
 		for _, table := range []string{"trials", "study_directions", "study_user_attributes", "study_system_attributes", "studies"} {
-			if err := s.exec(ctx, tx, `DELETE FROM `+table+` WHERE study_id = ?`, study); err != nil { //nolint:gosec // the names are this file's
+			if err := s.exec(ctx, tx, `DELETE FROM `+table+` WHERE study_id = ?`, study); err != nil {
 				return err
 			}
 		}
