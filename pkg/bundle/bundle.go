@@ -306,6 +306,11 @@ func Write(ctx context.Context, w Writer, m Manifest, p *panel.Panel, f *ensembl
 		if err := copyMember(ctx, from.Reader, from.Folder, d, path.Join(membersFolder, share.Member)); err != nil {
 			return fmt.Errorf("write bundle: %w", err)
 		}
+		if alone := f.Alone[share.Member]; alone != nil {
+			if err := writeJSON(ctx, d, path.Join(membersFolder, share.Member, CalibrationName), alone); err != nil {
+				return err
+			}
+		}
 		m.Members = append(m.Members, Share{Name: share.Member, Weight: share.Weight, Steps: share.Steps})
 	}
 	if f.Calibration != nil {
@@ -357,6 +362,8 @@ type Bundle struct {
 	*ensemble.Model
 	// Totals calibrate the sums of its forecasts; nil where the bundle has none.
 	Totals []ensemble.Totals
+	// alone are the calibrations of the members by themselves; nil where the bundle has none, as older ones.
+	alone  []*conformal.Calibration
 	reader Reader
 	plan   bool
 }
@@ -414,10 +421,37 @@ func Open(ctx context.Context, r Reader, loaders Loaders) (b *Bundle, err error)
 	if len(members) == 0 {
 		return nil, errors.New("open bundle: it has no members")
 	}
+	if out.alone, err = readAlone(ctx, out.reader, m, &c); err != nil {
+		return nil, err
+	}
 	out.Model = ensemble.New(members, c.Calibration, c.Series, m.NonNegative)
 	out.SetHorizon(m.Horizon)
 	return out, nil
 }
+
+// readAlone reads the calibrations of the members, which are of the same series as that of all.
+func readAlone(ctx context.Context, r Reader, m *Manifest, all *calibrationFile) ([]*conformal.Calibration, error) {
+	out := make([]*conformal.Calibration, len(m.Members))
+	for k, share := range m.Members {
+		name := path.Join(share.folder(), CalibrationName)
+		if share.Folder != "" || all.Calibration == nil || !slices.ContainsFunc(m.Files, func(f File) bool { return f.Name == name }) {
+			continue
+		}
+		c := &conformal.Calibration{}
+		if err := readJSON(ctx, r, name, c); err != nil {
+			return nil, err
+		}
+		if !slices.Equal(c.Levels, all.Levels) || len(c.Mean) != len(all.Series) || len(c.Scale) != len(all.Series) {
+			return nil, fmt.Errorf("open bundle: %s is not of the levels and series of %s", name, CalibrationName)
+		}
+		out[k] = c
+	}
+	return out, nil
+}
+
+// Alone returns member k as a model of its own, with the quantiles of its own errors where the bundle knows them, else with those of all
+// members together. Closing it closes nothing.
+func (b *Bundle) Alone(k int) *ensemble.Model { return b.Member(k, b.alone[k]) }
 
 // Forecast implements [forecast.Model]. It answers a *[forecast.MissingPlanError] where members use known-future covariates and
 // the request's panel lacks them before the horizon.

@@ -2,6 +2,7 @@ package bundle_test
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"io"
 	"io/fs"
@@ -14,6 +15,7 @@ import (
 	"salescast/pkg/backtest"
 	"salescast/pkg/bundle"
 	"salescast/pkg/calendar"
+	"salescast/pkg/conformal"
 	"salescast/pkg/forecast"
 	"salescast/pkg/forecast/ensemble"
 	"salescast/pkg/forecast/forecasttest"
@@ -119,7 +121,7 @@ func write(t *testing.T, p *panel.Panel) (files, *forecast.Prediction) {
 		}
 	}
 	at := func(name string, o calendar.Step) []float64 { return points[name][o] }
-	set := ensemble.Settings{Levels: levels, NonNegative: true, Totals: true, Sizes: func(int) (regress.Learner, error) { return column{"relative"}, nil }}
+	set := ensemble.Settings{Levels: levels, NonNegative: true, Totals: true, Alone: true, Sizes: func(int) (regress.Learner, error) { return column{"relative"}, nil }}
 	for _, name := range names {
 		set.Candidates = append(set.Candidates, ensemble.Candidate{Name: name})
 	}
@@ -197,6 +199,33 @@ func roundTrip(t *testing.T, p *panel.Panel) {
 	}
 	if sums, err := ensemble.Sum(p, want, o.Totals); err != nil || !slices.Equal(sums.Levels, levels) {
 		t.Errorf("totals with the bundle's calibration: %+v, %v", sums, err)
+	}
+	alone := 0
+	for k, share := range o.Manifest.Members {
+		raw, ok := b["members/"+share.Name+"/"+bundle.CalibrationName]
+		if !ok {
+			continue // it had no weight when the calibrations were learned
+		}
+		alone++
+		var c conformal.Calibration
+		if err := json.Unmarshal(raw, &c); err != nil {
+			t.Fatalf("the calibration of %s: %v", share.Name, err)
+		}
+		one, err := o.Alone(k).Forecast(t.Context(), forecast.Request{Panel: p, Origin: want.Origin, Horizon: horizon, Levels: levels})
+		if err != nil {
+			t.Fatal(err)
+		}
+		q := make([]float64, horizon*len(levels))
+		for s := range p.Series() {
+			if int(want.Origin-p.Start[s]) < 100 || one.Point[s*horizon] == 0 {
+				continue // young series are wider, closed ones 0
+			}
+			c.Apply(s, one.Point[s*horizon:(s+1)*horizon], nil, q)
+			same(t, share.Name+" alone", one.Quantiles[s*horizon*len(levels):s*horizon*len(levels)+len(levels)], q[:len(levels)])
+		}
+	}
+	if alone == 0 {
+		t.Error("no member has a calibration of its own")
 	}
 	if got := len(o.Manifest.Members); got != 5 {
 		t.Errorf("%d members, want 5", got)

@@ -8,6 +8,7 @@
 //	totals.json        quantiles of sums: ensemble.Totals, of all series and by key; absent likewise, and in bundles that are older
 //	members/NAME/member.json   what the member is: its kind, and for trees their global.Spec and the files of their models
 //	members/NAME/plan.json     the features of trees: a feature.Plan
+//	members/NAME/calibration.json   quantiles of the member by itself: a conformal.Calibration of the same series; absent in bundles that are older
 //	members/NAME/model-1.ubj   trees in the engine's own format, one file per seed: XGBoost's .ubj, LightGBM's .txt
 //	history.parquet    the panel it was fitted on, with the plan: a forecast needs nothing else
 //

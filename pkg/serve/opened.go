@@ -94,7 +94,7 @@ func joinID(id []string) string { return strings.Join(id, "\x1f") }
 func (o *opened) views(ctx context.Context) ([]*view, error) {
 	out := []*view{{opened: o, name: ensembleName, member: -1, model: o.bundle.Model}}
 	for k, m := range o.bundle.Members() {
-		out = append(out, &view{opened: o, name: m.Member, member: k, model: o.bundle.Member(k, nil)})
+		out = append(out, &view{opened: o, name: m.Member, member: k, model: o.bundle.Alone(k)})
 	}
 	for _, v := range out {
 		if err := v.forecastAhead(ctx); err != nil {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 
 	"salescast/pkg/backtest"
 	"salescast/pkg/calendar"
@@ -28,8 +29,8 @@ type Settings struct {
 	Plain bool
 	// Method says how weights are found; empty is [ByLoss].
 	Method Method
-	// Totals asks [Fit] to calibrate sums too.
-	Totals bool
+	// Totals asks [Fit] to calibrate sums too, Alone each member by itself.
+	Totals, Alone bool
 }
 
 // Fitted is what was learned at an origin from the windows known there.
@@ -41,6 +42,8 @@ type Fitted struct {
 	Windows     []calendar.Step
 	// Totals are the calibrations of sums, where the settings ask for them and a window was known.
 	Totals []Totals
+	// Alone are the calibrations of members with weight, where the settings ask for them; none learns the sizes of errors.
+	Alone map[string]*conformal.Calibration
 }
 
 // Fit learns weights and calibration at an origin from the last [backtest.ValidationOrigins] blocks that were known there. Whoever called
@@ -75,7 +78,38 @@ func Fit(ctx context.Context, p *panel.Panel, schedule backtest.Schedule, points
 	case !errors.Is(err, conformal.ErrNoErrors):
 		return nil, err
 	}
+	if f.Calibration != nil && set.Alone {
+		if err := f.alone(ctx, p, windows, schedule.Horizon, set); err != nil {
+			return nil, errors.Join(err, f.Calibration.Close())
+		}
+	}
 	return f, nil
+}
+
+// alone calibrates each member with weight on its own errors.
+func (f *Fitted) alone(ctx context.Context, p *panel.Panel, windows []Window, horizon int, set Settings) error {
+	f.Alone = map[string]*conformal.Calibration{}
+	set.Sizes = nil
+	for m, share := range f.Weights {
+		if share.Weight == 0 {
+			continue
+		}
+		own := make([][]float64, len(windows))
+		for w := range windows {
+			if own[w] = slices.Clone(windows[w].Points[m]); !set.Plain {
+				own[w] = open(p, windows[w].Origin, horizon, own[w])
+			}
+		}
+		c, err := Calibrate(ctx, p, windows, own, horizon, set)
+		if errors.Is(err, conformal.ErrNoErrors) {
+			continue
+		}
+		if err != nil {
+			return fmt.Errorf("calibrate %s: %w", share.Member, err)
+		}
+		f.Alone[share.Member] = c
+	}
+	return nil
 }
 
 // open is points with NaN where [Close] puts 0: those quantiles are 0 too, and errors of 0 there would make all others too narrow.
