@@ -30,6 +30,7 @@ type answer struct {
 	horizon  int
 	levels   []float64
 	series   []seriesAnswer
+	totals   []totalAnswer
 	warnings []string
 }
 
@@ -100,7 +101,9 @@ func (a *answer) append(b []byte) []byte {
 		}
 		b = a.appendSeries(b, &a.series[i])
 	}
-	b = append(b, `],"warnings":[`...)
+	b = append(b, ']')
+	b = a.appendTotals(b)
+	b = append(b, `,"warnings":[`...)
 	for i, w := range a.warnings {
 		if i > 0 {
 			b = append(b, ',')

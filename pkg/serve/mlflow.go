@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"salescast/pkg/columnar"
+	"salescast/pkg/panel"
 )
 
 // invocations answers MLflow's scoring protocol: rows of history, and of the plan without a sale, give one record per series and step.
@@ -185,6 +186,11 @@ func (q *question) split(t *table) (history, plan *table, err error) {
 	at, err := q.layout(t, "input")
 	if err != nil {
 		return nil, nil, err
+	}
+	for c, col := range at.covs {
+		if v := q.view.history.Covariates[c]; col < 0 && v.Role == panel.KnownFuture {
+			return nil, nil, bad("input rows have no column %q", v.Name).hint("POST /v1/forecast takes what is usual in its place")
+		}
 	}
 	if at.target < 0 {
 		return nil, t, nil

@@ -19,6 +19,7 @@ var forecastQuery = []parameter{
 	{"horizon", "integer", "steps to forecast"},
 	{"quantiles", "string", "levels with commas between them"},
 	{"drivers", "boolean", "tell what drives the forecast"},
+	{"totals", "boolean", "tell the sums of all series and by key, with intervals of their own"},
 	{"append", "boolean", "put the history after the stored one instead of in its place"},
 }
 

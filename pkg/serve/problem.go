@@ -31,6 +31,7 @@ const (
 	codeQuantile     = "quantile_not_calibrated"
 	codePlan         = "plan_missing"
 	codeHistory      = "history_missing"
+	codeTotals       = "totals_not_calibrated"
 	codeUnknownModel = "unknown_model"
 	codeBusy         = "busy"
 	codeTimeout      = "timeout"

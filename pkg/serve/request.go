@@ -29,6 +29,8 @@ type forecastRequest struct {
 	Horizon   *int      `json:"horizon"`
 	Quantiles []float64 `json:"quantiles"`
 	Drivers   bool      `json:"drivers"`
+	// Totals asks for the sums of all series and by key.
+	Totals bool `json:"totals"`
 	// csv is the history of a body that is CSV itself.
 	csv string
 }

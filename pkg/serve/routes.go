@@ -333,10 +333,12 @@ func (q *forecastRequest) fromQuery(v url.Values) error {
 			}
 		case "drivers":
 			q.Drivers, err = strconv.ParseBool(value)
+		case "totals":
+			q.Totals, err = strconv.ParseBool(value)
 		case "append":
 			q.Append, err = strconv.ParseBool(value)
 		default:
-			return bad("unknown parameter %q", clip(name)).hint("they are model, horizon, quantiles, drivers, append")
+			return bad("unknown parameter %q", clip(name)).hint("they are model, horizon, quantiles, drivers, totals, append")
 		}
 		if err != nil {
 			return bad("parameter %s cannot be read: %q", name, clip(value))
@@ -420,6 +422,9 @@ func (s *Server) forecast(w http.ResponseWriter, r *http.Request) error {
 	}
 	defer release()
 	a, err := q.answer(r.Context())
+	if err == nil && req.Totals {
+		err = a.total()
+	}
 	if err != nil {
 		return err
 	}

@@ -638,3 +638,64 @@ func BenchmarkForecast(b *testing.B) {
 		})
 	}
 }
+
+// Totals are those of the forecast step, and only of sums that the answer has whole.
+func TestTotals(t *testing.T) {
+	t.Parallel()
+	s := open(t)
+	srv := s.start(t, nil)
+	f, err := os.Open(filepath.Join(s.folder, "run", "forecast", "forecast_totals.csv"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	records, err := csv.NewReader(f).ReadAll()
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := map[string][]string{}
+	at := map[string]int{}
+	for c, name := range records[0] {
+		at[name] = c
+	}
+	for _, r := range records[1:] {
+		want[r[at["level"]]+","+r[at["value"]]+","+r[at["date"]]] = r
+	}
+	for body, sums := range map[string]int{
+		`{"totals":true}`: 1 + 3 + 2,
+		`{"totals":true,"series":[{"store":"S0","item":"I0"},{"store":"S0","item":"I1"}]}`: 1,
+		`{"totals":true,"horizon":3}`: 6,
+	} {
+		code, out := call(t, srv, http.MethodPost, "/v1/forecast", "application/json", []byte(body))
+		var a struct {
+			Totals []struct {
+				Level, Value string
+				Dates        []string
+				Forecast     []float64
+				Quantiles    map[string][]float64
+			}
+		}
+		if err := json.Unmarshal(out, &a); err != nil || code != http.StatusOK || len(a.Totals) != sums {
+			t.Fatalf("%s: %d, %d totals, want %d: %.300s", body, code, len(a.Totals), sums, out)
+		}
+		for _, one := range a.Totals {
+			for h, d := range one.Dates {
+				r := want[one.Level+","+one.Value+","+d]
+				if r == nil {
+					t.Fatalf("no total %s %s %s", one.Level, one.Value, d)
+				}
+				for name, got := range map[string]float64{"forecast": one.Forecast[h], "q025": one.Quantiles["0.025"][h], "q975": one.Quantiles["0.975"][h]} {
+					y, err := strconv.ParseFloat(r[at[name]], 64)
+					if err != nil || math.Abs(y-got) > 1e-6*(1+math.Abs(y)) {
+						t.Errorf("%s %s %s: %s is %v, the forecast step says %v", one.Level, one.Value, d, name, got, y)
+					}
+				}
+			}
+		}
+	}
+	for _, body := range []string{`{"totals":true,"series":[{"store":"S0","item":"I0"}]}`, `{"totals":true,"model":"lightgbm"}`} {
+		if code, out := call(t, srv, http.MethodPost, "/v1/forecast", "application/json", []byte(body)); code != http.StatusUnprocessableEntity {
+			t.Errorf("%s: %d %.200s", body, code, out)
+		}
+	}
+}
