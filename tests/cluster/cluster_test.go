@@ -220,7 +220,7 @@ func startCluster(t *testing.T) *cluster {
 	c.startWorker(t, "worker-a", "10.99.0.2")
 	c.startWorker(t, "worker-b", "10.99.0.3")
 
-	c.eventually(t, "Airflow is healthy", 10*time.Minute, func() bool {
+	c.eventually(t, "Airflow is healthy", 15*time.Minute, func() bool {
 		if c.client == nil {
 			c.client, _ = airflow.Open(t.Context(), airflow.Options{URL: apiURL, Username: "test", Password: "test", Now: time.Now})
 			return false
@@ -228,7 +228,7 @@ func startCluster(t *testing.T) *cluster {
 		h, err := c.client.Health(t.Context())
 		return err == nil && h.Healthy()
 	})
-	c.eventually(t, "the DAG is known", 5*time.Minute, func() bool { return c.client.Unpause(t.Context(), dag) == nil })
+	c.eventually(t, "the DAG is known", 15*time.Minute, func() bool { return c.client.Unpause(t.Context(), dag) == nil })
 	return c
 }
 

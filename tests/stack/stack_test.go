@@ -233,7 +233,7 @@ func train(t *testing.T, client airflow.Client, run string, model string) {
 func succeed(t *testing.T, client airflow.Client, run string) {
 	t.Helper()
 	var r airflow.Run
-	eventually(t, "the end of "+run, 6*time.Minute, func() bool {
+	eventually(t, "the end of "+run, 15*time.Minute, func() bool {
 		var err error
 		r, err = client.Run(t.Context(), dag, run)
 		return err == nil && r.Done()
@@ -270,7 +270,7 @@ func TestStack(t *testing.T) {
 
 	client, err := airflow.Open(t.Context(), airflow.Options{URL: p.address(t, "Airflow"), Username: "admin", Password: admin, Now: time.Now})
 	must(t, err)
-	eventually(t, "the DAG is known", 2*time.Minute, func() bool { return client.Unpause(t.Context(), dag) == nil })
+	eventually(t, "the DAG is known", 10*time.Minute, func() bool { return client.Unpause(t.Context(), dag) == nil })
 	train(t, client, "first", "smoothing")
 	succeed(t, client, "first")
 	eventually(t, "the first champion is served", 2*time.Minute, func() bool { return versions(t, p) == "1" })
@@ -293,7 +293,7 @@ func TestStack(t *testing.T) {
 
 	// Ctrl-C in the midst of a training.
 	train(t, client, "third", "xgboost")
-	eventually(t, "a training is at work", 3*time.Minute, func() bool { _, ok := find(t, "salescast train"); return ok })
+	eventually(t, "a training is at work", 8*time.Minute, func() bool { _, ok := find(t, "salescast train"); return ok })
 	interrupt(t, p)
 }
 
