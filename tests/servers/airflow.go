@@ -113,7 +113,7 @@ func Postgres(t testing.TB) *Server {
 		t.Fatal(err)
 	}
 	// It does not run as root, and the folders of tests are closed to others.
-	dir, err := os.MkdirTemp("/tmp", "salescast-postgres-") //nolint:usetesting // see above
+	dir, err := os.MkdirTemp("/tmp", "postgres-of-tests-") //nolint:usetesting // see above
 	if err != nil {
 		t.Fatal(err)
 	}
