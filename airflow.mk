@@ -4,6 +4,7 @@ PYTHON           ?= python3
 AIRFLOW3_VERSION := 3.3.2
 AIRFLOW3_POSTGRES := 7.1.1
 AIRFLOW2_VERSION := 2.11.2
+AIRFLOW210_VERSION := 2.10.5
 PYTEST_VERSION   := 9.2.0
 
 .PHONY: test-airflow
@@ -27,6 +28,15 @@ test-airflow: build .build/venvs/airflow3/bin/pytest .build/venvs/airflow2/bin/p
 .build/venvs/airflow2/bin/pytest:
 	$(PYTHON) -m venv .build/venvs/airflow2
 	.build/venvs/airflow2/bin/pip install --quiet apache-airflow==$(AIRFLOW2_VERSION) pytest==$(PYTEST_VERSION)
+
+.PHONY: test-airflow-2.10
+
+test-airflow-2.10: build .build/venvs/airflow210/bin/pytest ## Test the provider and the DAG files on Airflow 2.10
+	.build/venvs/airflow210/bin/pytest -q astro/provider/tests tests/dags
+
+.build/venvs/airflow210/bin/pytest:
+	$(PYTHON) -m venv .build/venvs/airflow210
+	.build/venvs/airflow210/bin/pip install --quiet apache-airflow==$(AIRFLOW210_VERSION) pytest==$(PYTEST_VERSION)
 
 OAPI_CODEGEN_VERSION := v2.8.2
 

@@ -77,6 +77,27 @@ def test_without_settings_the_workspace_is_local_or_in_the_bucket(fake, context,
 
 
 @pytest.mark.parametrize(
+    ("kwargs", "want"),
+    [
+        ({}, "s3://salescast/runs/registry"),  # all DAGs share it
+        ({"root": "s3://b/p/"}, "s3://b/p/registry"),
+        ({"workspace": "s3://b/p/w"}, "s3://b/p/registry"),
+        ({"env": {"SALESCAST_REGISTER_FOLDER": "/elsewhere"}}, "/elsewhere"),
+    ],
+)
+def test_without_mlflow_the_registry_is_beside_the_workspaces(fake, context, monkeypatch, kwargs, want):
+    """Where every worker reaches it: no disk of one of them has the champion."""
+    fake("""result(registry=os.environ.get("SALESCAST_REGISTER_FOLDER"))""")
+    monkeypatch.delenv("SALESCAST_WORKSPACE_ROOT")
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    monkeypatch.setenv("AIRFLOW_CONN_SALESCAST_S3", json.dumps({"conn_type": "aws", "login": "key", "password": "s3cret-s3"}))
+    assert operator(**kwargs).execute(context)["registry"] == want
+    monkeypatch.setenv("AIRFLOW_CONN_SALESCAST_MLFLOW", json.dumps({"conn_type": "http", "host": "ml"}))
+    if "env" not in kwargs:
+        assert operator(**kwargs).execute(context)["registry"] is None
+
+
+@pytest.mark.parametrize(
     ("code", "raises"),
     [(0, None), (10, None), (11, None), (99, AirflowSkipException)]
     + [(code, AirflowFailException) for code in (64, 65, 66, 77, 78)]
