@@ -33,7 +33,7 @@ test-mlflow-older: $(MLFLOW_OLDER:%=test-mlflow-%) ## Run the tests of tracking 
 
 .PHONY: $(MLFLOW_OLDER:%=test-mlflow-%)
 $(MLFLOW_OLDER:%=test-mlflow-%): test-mlflow-%: .build/venvs/mlflow-%/bin/mlflow
-	SALESCAST_TEST_MLFLOW=$* go test -count=1 ./tests/mlflow
+	SALESCAST_TEST_MLFLOW=$* go test -timeout 30m -count=1 ./tests/mlflow
 
 $(MLFLOW_OLDER:%=.build/venvs/mlflow-%/bin/mlflow): .build/venvs/mlflow-%/bin/mlflow:
 	$(PYTHON) -m venv .build/venvs/mlflow-$*
