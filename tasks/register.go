@@ -165,7 +165,10 @@ func inPlace(ctx context.Context, env Env, done *Opened) (bool, error) {
 	}
 	for _, d := range doc.Models {
 		v, err := env.Registry.Version(ctx, d.Model, d.Version)
-		if errors.Is(err, fs.ErrNotExist) || err == nil && v.Tags[tagBundle] != d.Bundle {
+		if errors.Is(err, fs.ErrNotExist) {
+			v, err = track.Version{}, nil
+		}
+		if err == nil && v.Tags[tagBundle] != d.Bundle {
 			env.Log.Info().Str("model", d.Model).Str("version", d.Version).Msg("the registry has another version, or none: registering again")
 			return false, nil
 		}
@@ -176,10 +179,13 @@ func inPlace(ctx context.Context, env Env, done *Opened) (bool, error) {
 			continue
 		}
 		champion, err := env.Registry.ByAlias(ctx, d.Model, championAlias)
-		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		if errors.Is(err, fs.ErrNotExist) {
+			champion, err = track.Version{Version: "0"}, nil
+		}
+		if err != nil {
 			return false, err
 		}
-		if err != nil || earlier(champion.Version, d.Champion) {
+		if earlier(champion.Version, d.Champion) {
 			env.Log.Info().Str("model", d.Model).Str("champion", champion.Version).Str("then", d.Champion).Msg("an earlier version is champion now: the candidate is judged again")
 			return false, nil
 		}

@@ -130,7 +130,7 @@ type trainer struct {
 func (t *trainer) run(ctx context.Context) error {
 	t.step.Phase("read", 0)
 	var err error
-	schema := columnar.PanelSchema{}
+	var schema columnar.PanelSchema
 	if t.panel, schema, err = readPanel(ctx, t.step.Input("validate")); err != nil {
 		return err
 	}

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -67,7 +68,7 @@ func record(t *testing.T, server, experiment string) string {
 	ask(http.MethodPost, "runs/search", map[string]any{"experiment_ids": []string{e.Experiment.ID}, "max_results": 100}, &found)
 	var lines []string
 	for _, r := range found.Runs {
-		line := []string{r.Info.Status, fmt.Sprint(r.Info.End >= r.Info.Start)}
+		line := []string{r.Info.Status, strconv.FormatBool(r.Info.End >= r.Info.Start)}
 		for _, p := range r.Data.Params {
 			line = append(line, p.Key+"="+p.Value)
 		}
@@ -144,7 +145,7 @@ func TestMLflowFaults(t *testing.T) {
 					t.Error(err)
 				}
 				c.r.Body, c.r.ContentLength = io.NopCloser(bytes.NewReader(b)), int64(len(b))
-				c.r.Header.Set("Content-Length", fmt.Sprint(len(b)))
+				c.r.Header.Set("Content-Length", strconv.Itoa(len(b)))
 			}
 			return false
 		}, 1, "did not keep everything", "sync"},

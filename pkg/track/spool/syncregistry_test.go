@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -17,11 +18,11 @@ import (
 func candidates(t *testing.T, r *Registry, n int) {
 	t.Helper()
 	for i := 1; i <= n; i++ {
-		v, err := r.Create(t.Context(), track.NewVersion{Model: "sales", Key: fmt.Sprint("key", i), Source: fmt.Sprint("runs:/", i, "/model"), RunID: fmt.Sprint(i), Experiment: "e"})
+		v, err := r.Create(t.Context(), track.NewVersion{Model: "sales", Key: fmt.Sprint("key", i), Source: fmt.Sprint("runs:/", i, "/model"), RunID: strconv.Itoa(i), Experiment: "e"})
 		must(t, err, r.SetAlias(t.Context(), "sales", "challenger", v.Version))
 		tags := map[string]string{"decision": "promoted", "previous": ""}
 		if i > 1 {
-			tags["previous"] = fmt.Sprint(i - 1)
+			tags["previous"] = strconv.Itoa(i - 1)
 		}
 		must(t, r.SetTags(t.Context(), "sales", v.Version, tags), r.SetAlias(t.Context(), "sales", "champion", v.Version))
 	}
