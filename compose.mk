@@ -15,10 +15,11 @@ test-compose: .build/venvs/hadolint/bin/hadolint ## Check the Dockerfiles and th
 
 # Every instruction of every Dockerfile and every service, natively: about 10 minutes of processor time, and root.
 test-images: .build/rootfs/bookworm.ready ## Build the images and run the services of the compose file without Docker (needs root)
+	rm -rf --one-file-system $(realpath .build)/images
 	cd tests/compose && SALESCAST_IMAGES_DEBIAN=$(realpath .build)/rootfs/bookworm SALESCAST_IMAGES_SCRATCH=$(realpath .build)/images \
 	  SALESCAST_IMAGES_AIRFLOW=$(AIRFLOW3_VERSION) unshare --mount --pid --fork --kill-child --mount-proc \
-	  go test -count=1 -v -timeout 150m -tags images -run TestImages . \
-	  || { rm -rf $(realpath .build)/images; exit 1; }
+	  go test -count=1 -v -timeout 150m -tags images -run TestImages . ; \
+	  status=$$?; rm -rf --one-file-system $(realpath .build)/images; exit $$status
 
 .build/rootfs/bookworm.ready:
 	@command -v debootstrap >/dev/null && command -v ip >/dev/null || { apt-get update -qq && apt-get install --yes --no-install-recommends debootstrap iproute2; }
