@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"math"
 	"os"
 	"strings"
 	"syscall"
@@ -66,5 +67,17 @@ func TestExitCodesAreInTheReadme(t *testing.T) {
 		if row := fmt.Sprintf("| %d | %s |", e.code, e.means); !strings.Contains(string(b), row) {
 			t.Errorf("README.md lacks the row %q", row)
 		}
+	}
+}
+
+func TestFigure(t *testing.T) {
+	t.Parallel()
+	for v, want := range map[float64]string{0.18269: "0.1827", 9999: "9999", 139199.4: "139,199", -12345.6: "-12,346", 1e300: "1e+300"} {
+		if got := figure(v); got != want {
+			t.Errorf("%v is written %s, want %s", v, got, want)
+		}
+	}
+	if got := figure(math.NaN()); got != "NaN" {
+		t.Errorf("no number is written %s", got)
 	}
 }

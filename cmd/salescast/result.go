@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -87,6 +88,14 @@ func resultJSON(r *tasks.Result) ([]byte, error) {
 	}
 }
 
+// figure is v with four digits, but whole and in groups where it has more: 139,199, not 1.392e+05.
+func figure(v float64) string {
+	if a := math.Abs(v); a >= 10_000 && a <= math.MaxInt32 {
+		return grouped(int64(math.Round(v)))
+	}
+	return strconv.FormatFloat(v, 'g', 4, 64)
+}
+
 // resultText is what a person wants to know of a step.
 func resultText(r *tasks.Result) string {
 	var b strings.Builder
@@ -96,7 +105,7 @@ func resultText(r *tasks.Result) string {
 	}
 	b.WriteByte('\n')
 	for _, k := range slices.Sorted(maps.Keys(r.Metrics)) {
-		fmt.Fprintf(&b, "  %s  %.4g\n", k, r.Metrics[k])
+		fmt.Fprintf(&b, "  %s  %s\n", k, figure(r.Metrics[k]))
 	}
 	if len(r.Warnings) > 0 {
 		fmt.Fprintf(&b, "  %d warnings, in the manifest\n", len(r.Warnings))
