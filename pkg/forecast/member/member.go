@@ -168,7 +168,7 @@ type Settings struct {
 
 // FinalRows and ValidationRows are training rows of trees: for forecasts that are shown, and for those that weights are learned from.
 const (
-	FinalRows      = 40_000
+	FinalRows      = 60_000
 	ValidationRows = 25_000
 	// golearnRows is four times what golearn samples: its trees take seconds on more.
 	golearnRows = 2400
