@@ -401,6 +401,7 @@ func trialNote(tr tune.Trial) string {
 		return fmt.Sprintf("Pruned after %d of %d parts of its rounds: it was worse than the median of the complete trials.", len(tr.Curve), chunks)
 	case tune.Failed:
 		return cut("Failed: "+tr.Error, track.MaxTagValue)
+	case tune.Complete:
 	}
 	if tr.Params == nil {
 		return "The default parameters, to compare with."

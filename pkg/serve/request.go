@@ -480,7 +480,7 @@ func eventProblem(e panel.Event, q *question) *problem {
 		return &problem{http.StatusUnprocessableEntity, codeHistory, fmt.Sprintf("the series %q has no sale", id), "send past sales of every series"}
 	case panel.StaticConflict:
 		return bad("history row %d: an attribute of the series %q differs from that of an earlier row", e.Origin+1, id)
-	case panel.BeforeFirstSale, panel.OtherFrequency:
+	case panel.BeforeFirstSale, panel.OtherFrequency, panel.EmptyShelf:
 	}
 	return nil
 }

@@ -6,6 +6,7 @@ import (
 	"net/http/httptest"
 	"net/http/httputil"
 	"net/url"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -49,12 +50,12 @@ func TestTrials(t *testing.T) {
 		for n := range trials {
 			r, err := tr.Start(t.Context(), track.Spec{
 				Experiment: "trials", Name: fmt.Sprintf("trial %d", n), Key: fmt.Sprintf("trial-%d", n), Parent: "step", Start: epoch, Leaf: true,
-				Tags: map[string]string{"salescast.trial": fmt.Sprint(n)},
+				Tags: map[string]string{"salescast.trial": strconv.Itoa(n)},
 			})
 			must(t, err)
 			params := map[string]string{}
 			for i := range 11 {
-				params[fmt.Sprintf("p%d", i)] = fmt.Sprint(n * i)
+				params[fmt.Sprintf("p%d", i)] = strconv.Itoa(n * i)
 			}
 			must(t, r.Params(t.Context(), params))
 			var points []track.Metric

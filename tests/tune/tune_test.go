@@ -9,7 +9,6 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -18,7 +17,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
@@ -169,42 +167,7 @@ func places(t *testing.T) map[string][2]string {
 // postgres starts a server of its own and answers its address.
 func postgres(t *testing.T) string {
 	t.Helper()
-	found, err := filepath.Glob("/usr/lib/postgresql/*/bin/postgres")
-	if err != nil || len(found) == 0 {
-		t.Fatalf("PostgreSQL is not installed: run make optuna (%v)", err)
-	}
-	bin := filepath.Dir(found[len(found)-1]) + "/"
-	dir, err := os.MkdirTemp("", "tune") // a socket's path must be short
-	must(t, err)
-	t.Cleanup(func() { _ = os.RemoveAll(dir) })
-	l, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // to find a free port
-	must(t, err)
-	_, port, err := net.SplitHostPort(l.Addr().String())
-	must(t, errors.Join(err, l.Close()))
-	as := func(name string, args ...string) *exec.Cmd {
-		return exec.CommandContext(context.Background(), "setpriv", append([]string{"--reuid=postgres", "--regid=postgres", "--clear-groups", bin + name}, args...)...) //nolint:gosec // Debian's
-	}
-	must(t, exec.CommandContext(t.Context(), "chown", "postgres", dir).Run()) //nolint:gosec // a folder of this test
-	if out, err := as("initdb", "-D", dir+"/data", "-A", "trust", "-U", "postgres", "--no-sync").CombinedOutput(); err != nil {
-		t.Fatalf("initdb, which Debian's postgresql has: %v\n%s", err, out)
-	}
-	server := as("postgres", "-D", dir+"/data", "-p", port, "-k", dir, "-c", "listen_addresses=127.0.0.1", "-c", "fsync=off")
-	must(t, server.Start())
-	t.Cleanup(func() {
-		_ = server.Process.Signal(syscall.SIGINT)
-		_ = server.Wait()
-	})
-	address := "postgresql://postgres@127.0.0.1:" + port + "/postgres"
-	for range 300 {
-		st, err := rdb.Postgres(t.Context(), address, time.Now)
-		if err == nil {
-			must(t, st.Close())
-			return address
-		}
-		time.Sleep(100 * time.Millisecond)
-	}
-	t.Fatal("PostgreSQL did not start in half a minute")
-	return ""
+	return strings.Replace(servers.Postgres(t).URL, "postgresql+psycopg2:", "postgresql:", 1)
 }
 
 func must(t *testing.T, err error) {
@@ -217,7 +180,7 @@ func must(t *testing.T, err error) {
 // begun starts a process that searches; lines are what it says.
 func begun(t *testing.T, at string, hang int) (*exec.Cmd, *bufio.Scanner) {
 	t.Helper()
-	cmd := exec.CommandContext(t.Context(), os.Args[0]) //nolint:gosec // this test
+	cmd := exec.CommandContext(t.Context(), os.Args[0])
 	cmd.Env = append(os.Environ(), worker+"="+at, "HANG="+strconv.Itoa(hang))
 	cmd.Stderr = os.Stderr
 	out, err := cmd.StdoutPipe()
@@ -256,7 +219,8 @@ func TestKilledAndReadByOptuna(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			cmd, lines := begun(t, at[0], 6)
-			for lines.Scan() && lines.Text() != "hanging" {
+			for line := ""; line != "hanging" && lines.Scan(); {
+				line = lines.Text()
 			}
 			must(t, cmd.Process.Kill())
 			_ = cmd.Wait()
