@@ -41,11 +41,12 @@ check: ## The quick loop: compile, vet and short tests, offline, under a minute
 
 .PHONY: test
 test: build servers ## Run every test, installing what they need
-	$(GO) test -timeout 30m ./...
-	$(MAKE) test-engines-python test-compose
+	$(GO) test -timeout 30m $(OFFLINE)
+	$(GO) test -timeout 40m -p 1 ./tests/...
+	$(MAKE) test-engines-python test-compose test-page test-airflow test-stack test-cluster
 
 .PHONY: test-all
-test-all: test test-airflow test-page test-mlflow-older race fuzz bench ## Everything, with Airflow, the page, older servers, the race detector, fuzzing and benchmarks
+test-all: test test-airflow-2.10 test-mlflow-older test-images demo-synthetic test-30000 race fuzz bench bench-serve ## Everything, with older servers, the images, 30,000 series, the race detector, fuzzing and benchmarks
 
 .PHONY: race
 race: engines ## Run the tests with the race detector (needs a C compiler)

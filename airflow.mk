@@ -12,11 +12,6 @@ PYTEST_VERSION   := 9.2.0
 # tests/airflow starts an Airflow 3 over Postgres, and installs the wheel beside an Airflow 2.
 servers: .build/venvs/airflow3/bin/pytest .build/venvs/airflow2/bin/pytest postgres
 
-.PHONY: postgres
-
-postgres:
-	@ls /usr/lib/postgresql/*/bin/postgres >/dev/null 2>&1 || { apt-get update -qq && apt-get install --yes --no-install-recommends postgresql; }
-
 test-airflow: build .build/venvs/airflow3/bin/pytest .build/venvs/airflow2/bin/pytest ## Test the provider and the DAG files on Airflow 3 and 2
 	.build/venvs/airflow3/bin/pytest -q astro/provider/tests tests/dags
 	.build/venvs/airflow2/bin/pytest -q astro/provider/tests tests/dags

@@ -12,10 +12,8 @@ test-cluster: celery .build/bin/minio .build/venvs/mlflow-3.17/bin/mlflow ## Tes
 	go test -count=1 -timeout 45m -tags cluster ./tests/cluster
 
 # The workers run the wheel as it is shipped.
-celery: $(CELERY_VENV)/ready wheel-$(shell go env GOARCH)
+celery: $(CELERY_VENV)/ready wheel-$(shell go env GOARCH) redis postgres iproute
 	$(CELERY_VENV)/bin/pip install --quiet --no-index --no-deps --force-reinstall "$$(ls -t dist/salescast-*_$(shell uname -m).whl | head -1)"
-	@command -v redis-server >/dev/null && command -v ip >/dev/null && ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 \
-	  || { apt-get update -qq && apt-get install --yes --no-install-recommends redis-server postgresql iproute2; }
 
 $(CELERY_VENV)/ready:
 	$(PYTHON) -m venv $(CELERY_VENV)

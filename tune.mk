@@ -1,4 +1,4 @@
-# Optuna, which reads the studies of tuning in its tests; PostgreSQL, where several machines share them, is in airflow.mk. Included by the Makefile.
+# Optuna, which reads the studies of tuning in its tests; PostgreSQL is where several machines share them. Included by the Makefile.
 
 OPTUNA_VERSION   := 5.0.0
 PSYCOPG2_VERSION := 2.9.13
