@@ -11,17 +11,25 @@ except ImportError:
     from airflow.models import DagBag
 
 
-def main():
+def read():
     bag = DagBag()
     for dag in bag.dags.values():
         for task in dag.tasks:
             task.retries = 0
+    return bag
+
+
+def main():
+    bag = read()
+    if hasattr(bag, "sync_to_db"):  # Airflow 2 looks up assets and their aliases, which a scheduler would have written down
+        bag.sync_to_db()
     before = dict(os.environ)
     for line in sys.stdin:
         asked = json.loads(line)
         os.environ.update(asked["env"])
         try:
-            answer = ended(bag.dags[asked["dag"]].test(run_conf=asked["conf"]))
+            # Read anew: Airflow 2 keeps the parameters of a run in the DAG.
+            answer = ended(read().dags[asked["dag"]].test(run_conf=asked["conf"]))
         except Exception:
             answer = {"error": traceback.format_exc()}
         os.environ.clear()

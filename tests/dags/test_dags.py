@@ -178,6 +178,7 @@ data:
   known_future: [unit_price, discount_percent, promo, closed, renovation]
   static: [category]
   ignore: [revenue, cost, profit]
+  stockout: sold_out
 backtest:
   origins: 2
 """

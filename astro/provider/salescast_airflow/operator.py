@@ -131,7 +131,9 @@ class SalescastOperator(BaseOperator):
             return
         if result is None:
             raise AirflowException(f"salescast {self.command} left no result to publish")
-        extra = {key: result[key] for key in ("workspace", "manifest", "metrics") if result.get(key)}
+        # Flat, because Airflow 2 makes a set of an alias' extra.
+        extra = {key: result[key] for key in ("workspace", "manifest") if result.get(key)}
+        extra |= {f"metric.{name}": value for name, value in (result.get("metrics") or {}).items()}
         extra["mlflow_run_id"] = (result.get("mlflow") or {}).get("run_id")
         for asset in assets:
             context["outlet_events"][asset].extra = extra

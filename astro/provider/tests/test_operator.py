@@ -310,7 +310,7 @@ def test_only_a_success_publishes(fake, context, code, events):
     added = [event for alias in context["outlet_events"].values() for event in alias]
     assert len(added) == events
     if events:
-        assert added == [(asset, {"workspace": "s3://b/w", "metrics": {"wape": 0.2}, "mlflow_run_id": "r1"})]
+        assert added == [(asset, {"workspace": "s3://b/w", "metric.wape": 0.2, "mlflow_run_id": "r1"})]
 
 
 def test_an_outlet_says_what_was_published(fake, context):
