@@ -8,6 +8,7 @@ import (
 	"reflect"
 	"slices"
 	"strconv"
+	"sync"
 	"testing"
 	"time"
 
@@ -238,20 +239,30 @@ func TestDeadline(t *testing.T) {
 	}
 }
 
-// Two that share a study do its trials once each.
+// Two that share a study, each in the midst of its first trial when the other is, do its trials once each.
 func TestShared(t *testing.T) {
 	t.Parallel()
 	file := filepath.Join(t.TempDir(), "studies.db")
 	var got [2][]tune.Trial
 	var did [2]int
 	errs := make(chan error, 2)
+	var both sync.WaitGroup
+	both.Add(2)
 	for i := range 2 {
 		st := openAt(t, file)
 		o := options(24, 5)
 		o.Done = func(context.Context, tune.Trial) { did[i]++ }
+		one := new(tried)
+		objective := func(ctx context.Context, tr tune.Trial, report tune.Report) (float64, error) {
+			if did[i] == 0 {
+				both.Done()
+				both.Wait()
+			}
+			return one.objective(ctx, tr, report)
+		}
 		go func() {
 			var err error
-			got[i], err = tune.Search(t.Context(), st, "bowl", o, new(tried).objective)
+			got[i], err = tune.Search(t.Context(), st, "bowl", o, objective)
 			errs <- err
 		}()
 	}
