@@ -391,11 +391,15 @@ func (c *cluster) testTwoWorkers(t *testing.T) {
 		t.Errorf("tasks per host: %v", hosts)
 	}
 	t.Logf("tasks per host: %v", hosts)
-	// Each has unpacked the engines in a home of its own, and none of that is seen here.
-	for name, cmd := range c.workers {
-		if _, err := os.Stat(fmt.Sprintf("/proc/%d/root/home/airflow/.cache/salescast", cmd.Process.Pid)); err != nil {
-			t.Errorf("%s has no cache of its own: %v", name, err)
+	// Who trained trees has unpacked the engines in a home of its own, and none of that is seen here.
+	caches := 0
+	for _, cmd := range c.workers {
+		if _, err := os.Stat(fmt.Sprintf("/proc/%d/root/home/airflow/.cache/salescast", cmd.Process.Pid)); err == nil {
+			caches++
 		}
+	}
+	if caches == 0 {
+		t.Error("no worker has engines in a home of its own")
 	}
 	if _, err := os.Stat("/home/airflow/.cache/salescast"); err == nil {
 		t.Error("the home of the workers is that of this machine")
