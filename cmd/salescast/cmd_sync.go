@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -36,7 +37,7 @@ Reads spools. Writes to MLflow, and removes what has arrived and ended unless --
 			if err != nil {
 				return err
 			}
-			res, err := a.sync(cmd.Context(), c, keep)
+			res, err := a.sync(cmd.Context(), c, keep, 0)
 			if err != nil {
 				return err
 			}
@@ -47,7 +48,8 @@ Reads spools. Writes to MLflow, and removes what has arrived and ended unless --
 	return cmd
 }
 
-func (a *app) sync(ctx context.Context, c *config, keep bool) (*tasks.Result, error) {
+// sync waits for a server that is away only so long, or as long as is usual where patience is 0.
+func (a *app) sync(ctx context.Context, c *config, keep bool, patience time.Duration) (*tasks.Result, error) {
 	uri := a.getenv("MLFLOW_TRACKING_URI")
 	if uri == "" {
 		return nil, &tasks.Error{Kind: tasks.KindConfig, Op: "sync", Err: errNoServer, Hint: "set it to the address of the server, such as http://127.0.0.1:5000"}
@@ -66,7 +68,7 @@ func (a *app) sync(ctx context.Context, c *config, keep bool) (*tasks.Result, er
 			store = s
 		}
 	}
-	server, err := a.openMLflow(uri, 0)
+	server, err := a.openMLflow(uri, patience)
 	if err != nil {
 		return nil, err
 	}
@@ -115,7 +117,7 @@ func (a *app) sendEarlier(ctx context.Context, c *config) error {
 	if a.getenv("MLFLOW_TRACKING_URI") == "" || c.Tracking.Mode == trackOff {
 		return nil
 	}
-	if _, err := a.sync(ctx, c, false); err != nil && tasks.KindOf(err) != tasks.KindInputMissing {
+	if _, err := a.sync(ctx, c, false, spoolPatience); err != nil && tasks.KindOf(err) != tasks.KindInputMissing {
 		return err
 	}
 	return nil
