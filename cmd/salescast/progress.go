@@ -20,12 +20,12 @@ type progress interface {
 	close()
 }
 
-// newProgress draws bars on a terminal; anywhere else it logs, for which log is looked at late.
-func newProgress(w io.Writer, terminal bool, log *zerolog.Logger, now func() time.Time) progress {
+// newProgress draws bars on a terminal; anywhere else it logs, for which log is looked at late: every phase, or long ones alone.
+func newProgress(w io.Writer, terminal, every bool, log *zerolog.Logger, now func() time.Time) progress {
 	if terminal {
 		return &bars{out: w}
 	}
-	return &lines{out: w, log: log, now: now}
+	return &lines{out: w, log: log, now: now, every: every}
 }
 
 // bars is a bar for the current phase.
@@ -87,11 +87,14 @@ func (w aboveBars) Write(b []byte) (int, error) {
 	return w.p.out.Write(b)
 }
 
-// every is how often lines says something of one phase.
-const every = 10 * time.Second
+// pause is how often lines says something of one phase.
+const pause = 10 * time.Second
 
-// lines says now and then how far a long phase is; a short one passes in silence.
+// lines says now and then how far a long phase is. A short one passes in silence, but where every phase is to be known: to whoever keeps
+// the log of a process that may be killed.
 type lines struct {
+	every bool
+
 	mu    sync.Mutex
 	out   io.Writer
 	log   *zerolog.Logger
@@ -106,13 +109,16 @@ func (p *lines) Phase(name string, total int64) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.name, p.total, p.done, p.said = name, total, 0, p.now()
+	if p.every {
+		p.log.Info().Str("phase", p.name).Int64("of", p.total).Msg("begun")
+	}
 }
 
 func (p *lines) Add(n int64) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.done += n
-	if t := p.now(); t.Sub(p.said) >= every {
+	if t := p.now(); t.Sub(p.said) >= pause {
 		p.said = t
 		p.log.Info().Str("phase", p.name).Int64("done", p.done).Int64("of", p.total).Msg("working")
 	}

@@ -197,7 +197,7 @@ func (a *app) start(*cobra.Command) error {
 	if limit > 0 {
 		debug.SetMemoryLimit(limit)
 	}
-	a.bars = newProgress(a.err, a.errTerminal, &a.log, a.now)
+	a.bars = newProgress(a.err, a.errTerminal, a.global.logFormat == "json", &a.log, a.now)
 	a.log = newLog(a.bars.writer(), console, a.getenv("NO_COLOR") != "", a.now).Level(level)
 	return nil
 }
