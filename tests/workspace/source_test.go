@@ -112,7 +112,7 @@ func TestSource(t *testing.T) {
 	upload(filepath.Join(bakery, "bakery_daily.csv.gz"), "raw/bakery_daily.csv.gz")
 	generated := []string{
 		"--set", "data.keys=[store_id,product_id]", "--set", "data.time=date", "--set", "data.target=quantity_sold", "--set", "data.static=[category]",
-		"--set", "data.ignore=[revenue,cost,profit,unit_price,discount_percent,promo,closed,renovation]",
+		"--set", "data.ignore=[revenue,cost,profit,unit_price,discount_percent,promo,closed,renovation]", "--set", "data.stockout=sold_out",
 	}
 	validate := func(source string, settings ...string) string {
 		t.Helper()
