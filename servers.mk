@@ -9,7 +9,7 @@ MLFLOW_OLDER_PINS := "sqlalchemy<2.1" "setuptools<81"
 PYTHON            ?= python3
 
 .PHONY: servers
-servers: .build/bin/minio .build/bin/versitygw .build/venvs/mlflow-3.17/bin/mlflow .build/venvs/prophet-1.5/ready ## install the servers that tests talk to
+servers: .build/bin/minio .build/bin/versitygw .build/venvs/mlflow-3.17/bin/mlflow .build/venvs/prophet-1.5/ready .build/venvs/prophet-mlflow/ready ## install the servers that tests talk to
 
 # With the flags of astro/minio/Dockerfile, so that test-images finds it in the build cache.
 .build/bin/minio:
@@ -25,6 +25,12 @@ servers: .build/bin/minio .build/bin/versitygw .build/venvs/mlflow-3.17/bin/mlfl
 .build/venvs/prophet-1.5/ready:
 	$(PYTHON) -m venv .build/venvs/prophet-1.5
 	.build/venvs/prophet-1.5/bin/pip install --quiet prophet==1.5.0
+	touch $@
+
+# Prophet and what of MLflow opens it; not in the venv above, which has nothing but Prophet.
+.build/venvs/prophet-mlflow/ready:
+	$(PYTHON) -m venv .build/venvs/prophet-mlflow
+	.build/venvs/prophet-mlflow/bin/pip install --quiet prophet==1.5.0 mlflow-skinny==$(MLFLOW_VERSION)
 	touch $@
 
 # test-mlflow-2.22.5 runs the tests of the tracker against that release.

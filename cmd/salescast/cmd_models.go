@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -11,6 +12,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"salescast/pkg/artifact"
 	"salescast/pkg/track"
 	"salescast/tasks"
 )
@@ -18,7 +20,7 @@ import (
 func (a *app) modelsCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "models",
-		Short: "Look at registered models, and go back to an earlier champion",
+		Short: "Look at registered models, go back to an earlier champion, and export to Python",
 		Long: `Look at the model registry, and go back to an earlier champion. The registry is MLflow's where
 MLFLOW_TRACKING_URI is set; else it is local: register.folder of the configuration, or the workspace of -w.`,
 		Args: cobra.NoArgs,
@@ -49,7 +51,7 @@ MLFLOW_TRACKING_URI is set; else it is local: register.folder of the configurati
 			func(ctx context.Context, reg track.Registry, args []string) error {
 				return a.showModel(ctx, reg, args[0])
 			}),
-		rollback,
+		rollback, a.exportCommand(),
 	)
 	return cmd
 }
@@ -70,6 +72,77 @@ func (a *app) modelsWord(use, short, long, example string, args int, do func(con
 			return do(cmd.Context(), reg, args)
 		},
 	}
+}
+
+// exportCommand writes a member's model of one series for Python.
+func (a *app) exportCommand() *cobra.Command {
+	o := tasks.ExportOptions{Member: "prophet"}
+	cmd := &cobra.Command{
+		Use: "export", Short: "Write the Prophet model of one series, for Python to open",
+		Long: `Write the Prophet model of one series as a model of MLflow, which Python opens with
+mlflow.prophet.load_model. It is the model that the member prophet forecasts this series with: the same
+history, regressors, holidays and options. The model is asked from a workspace, the folder of an ensemble,
+models:/NAME@ALIAS or models:/NAME/VERSION; --out is a new folder, on disk or s3://. Beside the model
+stands input_example.json: the days of the horizon with the regressors as they were planned.
+
+The member's forecast is Prophet's yhat, but never below 0 unless forecast.non_negative is false; the
+ensemble then sets days to 0 on which a store is closed.`,
+		Example: `  salescast models export -w runs/bakery --series store=B002,item=P101 --out prophet-B002-P101
+  salescast models export --model models:/sales_forecast_ensemble@champion --series store=B002,item=P101 --out b002`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if o.Model == "" {
+				o.Model = a.global.workspace
+			}
+			for _, need := range []struct {
+				flag   string
+				absent bool
+			}{{"--model or -w", o.Model == ""}, {"--series", len(o.Series) == 0}, {"--out", o.Out == ""}} {
+				if need.absent {
+					return &tasks.Error{Kind: tasks.KindUsage, Op: "export model", Err: errors.New(need.flag + " is missing"), Hint: `"salescast models export --help" has examples`}
+				}
+			}
+			return a.exportModel(cmd, o)
+		},
+	}
+	f := cmd.Flags()
+	f.StringVar(&o.Model, "model", "", "`address` of the ensemble (default: the workspace's own)")
+	f.StringVar(&o.Member, "member", o.Member, "`name` of the member; prophet alone can be exported")
+	f.StringToStringVar(&o.Series, "series", nil, "the series, as `key=value,...` of all its keys")
+	f.StringVar(&o.Out, "out", "", "new `folder` to write")
+	return cmd
+}
+
+func (a *app) exportModel(cmd *cobra.Command, o tasks.ExportOptions) error {
+	c, err := a.loadConfig(cmd)
+	if err != nil {
+		return err
+	}
+	learners := a.engines()
+	defer learners.Close()
+	env := tasks.Env{Log: a.log, Now: a.now, Learners: learners, Open: func(url string) (artifact.Store, error) {
+		s, _, err := a.openStore(url)
+		return s, err
+	}}
+	if strings.HasPrefix(o.Model, "models:/") {
+		if env.Registry, err = a.openRegistry(c); err != nil {
+			return err
+		}
+	}
+	done, err := tasks.Export(cmd.Context(), env, o)
+	if err != nil {
+		return err
+	}
+	if a.global.output == outputJSON {
+		return a.printJSON(done)
+	}
+	var series []string
+	for _, k := range slices.Sorted(maps.Keys(done.Series)) {
+		series = append(series, k+"="+done.Series[k])
+	}
+	_, err = fmt.Fprintf(a.out, "%s: %s of %s, fitted up to %s; regressors: %s\n", done.Out, done.Member, strings.Join(series, ","), done.Origin,
+		or(strings.Join(done.Regressors, ", "), "none"))
+	return err
 }
 
 // registered is a version as JSON.

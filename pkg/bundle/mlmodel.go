@@ -12,6 +12,7 @@ import (
 
 	"salescast/pkg/columnar"
 	"salescast/pkg/forecast/member"
+	"salescast/pkg/forecast/prophet"
 )
 
 // MLmodelName is the file that makes a folder a model of MLflow.
@@ -23,6 +24,7 @@ const (
 	pythonXGBoost  = "xgboost-cpu==3.2.0"
 	pythonLightGBM = "lightgbm==4.7.0"
 	pythonPandas   = "pandas"
+	pythonProphet  = "prophet==" + prophet.Version
 	pythonMLflow   = "mlflow>=2.9"
 	// pythonAnyType is the first release that knows columns of any type.
 	pythonAnyType = "mlflow>=2.20"
@@ -219,6 +221,42 @@ func WriteMemberMLmodel(ctx context.Context, w Writer, m *member.Model, t Table)
   inputs: %s
   outputs: '[{"type":"tensor","tensor-spec":{"dtype":"float64","shape":[-1]}}]'
 `, f.name, file, f.settings, generic, pythonVersion, metadata, inputs))
+}
+
+// WriteProphet writes a Prophet model of one series as the model of MLflow that mlflow.prophet would write. Table t has the columns that
+// it is asked with, ds and the regressors, and as its example the times that were planned.
+func WriteProphet(ctx context.Context, w Writer, m *prophet.Model, t Table) error {
+	const file = "model.pr"
+	var text strings.Builder
+	if err := m.Save(&text); err != nil {
+		return err
+	}
+	// The file is a text of JSON inside a text of JSON.
+	b, err := json.Marshal(text.String())
+	if err != nil {
+		return fmt.Errorf("encode %s: %w", file, err)
+	}
+	if err := w.WriteFile(ctx, file, b); err != nil {
+		return err
+	}
+	if err := writePython(ctx, w, pythonMLflow, pythonProphet); err != nil {
+		return err
+	}
+	example, err := t.writeExample(ctx, w)
+	if err != nil {
+		return err
+	}
+	return w.WriteFile(ctx, MLmodelName, fmt.Appendf(nil, `flavors:
+  prophet:
+    data: %s
+    model_type: Prophet
+    prophet_version: %s
+  python_function:
+    data: %s
+    env: {virtualenv: python_env.yaml}
+    loader_module: mlflow.prophet
+    python_version: %q
+%s`, file, prophet.Version, file, pythonVersion, example))
 }
 
 func writePython(ctx context.Context, w Writer, packages ...string) error {

@@ -238,9 +238,7 @@ func Native(ctx context.Context, k Kind, set Settings) (*Model, error) {
 	case ETS:
 		f = ets.Forecaster{NonNegative: set.NonNegative, Threads: set.Threads}
 	case Prophet:
-		o := prophet.DefaultOptions()
-		o.SeasonalityMode = prophet.ByZeros
-		f = prophet.Forecaster{Options: o, Country: set.Country, NonNegative: set.NonNegative, Threads: set.Threads, Seed: set.Seed}
+		f = ProphetForecaster(set)
 	case Trees:
 		return nil, errors.New("trees must be fitted")
 	default:
@@ -251,4 +249,11 @@ func Native(ctx context.Context, k Kind, set Settings) (*Model, error) {
 		return nil, err
 	}
 	return &Model{Model: seasonal.CompleteModel(m, set.NonNegative), Kind: k, Country: set.Country}, nil
+}
+
+// ProphetForecaster is what a member of the kind Prophet fits each series with.
+func ProphetForecaster(set Settings) prophet.Forecaster {
+	o := prophet.DefaultOptions()
+	o.SeasonalityMode = prophet.ByZeros
+	return prophet.Forecaster{Options: o, Country: set.Country, NonNegative: set.NonNegative, Threads: set.Threads, Seed: set.Seed}
 }

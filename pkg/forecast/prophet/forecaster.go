@@ -54,6 +54,21 @@ func (f Forecaster) Fit(context.Context, *panel.Panel, calendar.Step) (forecast.
 	return m, nil
 }
 
+// FitSeries returns the model that series s of a request is forecast with, and the times and regressors of the request's horizon. What
+// [Forecaster] does to the forecast, clipping at 0, is not in it. The model is nil where the series has fewer than 10 observed sales.
+func (f Forecaster) FitSeries(ctx context.Context, r forecast.Request, s int) (*Model, Times, error) {
+	fitted, err := f.Fit(ctx, r.Panel, r.Origin)
+	if err != nil {
+		return nil, Times{}, err
+	}
+	m := fitted.(panelModel)
+	m.Options.Holidays = slices.Concat(m.Options.Holidays, m.public(r))
+	return m.fit(ctx, r, s)
+}
+
+// Regressors are the columns that the model must be given to predict, in their order.
+func (m *Model) Regressors() []Regressor { return slices.Clone(m.opts.Regressors) }
+
 type panelModel struct {
 	Forecaster
 	holidays *calendar.HolidayCalendar
@@ -74,11 +89,39 @@ func (m panelModel) Forecast(ctx context.Context, r forecast.Request) (*forecast
 
 // series fits and forecasts one series into its own part of out.
 func (m panelModel) series(ctx context.Context, r forecast.Request, s int, out *forecast.Prediction) error {
+	fitted, fx, err := m.fit(ctx, r, s)
+	if err != nil || fitted == nil {
+		return err
+	}
+	c, err := fitted.Predict(fx)
+	if err != nil {
+		return fmt.Errorf("series %v: %w", r.Panel.ID(s), err)
+	}
+	samples := m.Samples
+	if samples == 0 {
+		samples = 500
+	}
+	var q []float64
+	if len(r.Levels) > 0 {
+		q = fitted.Quantiles(fx, c, r.Levels, samples, m.Seed^forecast.SeriesSeed(r.Panel.ID(s)))
+	}
+	i := out.At(s, 1)
+	copy(out.Point[i:i+r.Horizon], c.Yhat)
+	copy(out.Quantiles[i*len(r.Levels):], q)
+	if m.NonNegative {
+		clip(out.Point[i : i+r.Horizon])
+		clip(out.Quantiles[i*len(r.Levels) : (i+r.Horizon)*len(r.Levels)])
+	}
+	return nil
+}
+
+// fit fits one series, and returns the times that it forecasts at. The model is nil of fewer than 10 observed sales.
+func (m panelModel) fit(ctx context.Context, r forecast.Request, s int) (*Model, Times, error) {
 	p := r.Panel
 	lo, hi := p.Span(s)
 	n := min(int(r.Origin-p.Start[s])+1, hi-lo)
 	if n < 1 {
-		return ctx.Err()
+		return nil, Times{}, ctx.Err()
 	}
 	at, y := make([]float64, n), make([]float64, n)
 	observed, zeros := 0, 0
@@ -94,7 +137,7 @@ func (m panelModel) series(ctx context.Context, r forecast.Request, s int, out *
 		}
 	}
 	if observed < minObserved {
-		return ctx.Err()
+		return nil, Times{}, ctx.Err()
 	}
 	future := make([]float64, r.Horizon)
 	for h := range future {
@@ -111,28 +154,9 @@ func (m panelModel) series(ctx context.Context, r forecast.Request, s int, out *
 	o.Regressors, x.Regressors, fx.Regressors = regressors(p, s, n, r)
 	fitted, err := Fit(ctx, o, x, y)
 	if err != nil {
-		return fmt.Errorf("series %v: %w", p.ID(s), err)
+		return nil, Times{}, fmt.Errorf("series %v: %w", p.ID(s), err)
 	}
-	c, err := fitted.Predict(fx)
-	if err != nil {
-		return fmt.Errorf("series %v: %w", p.ID(s), err)
-	}
-	samples := m.Samples
-	if samples == 0 {
-		samples = 500
-	}
-	var q []float64
-	if len(r.Levels) > 0 {
-		q = fitted.Quantiles(fx, c, r.Levels, samples, m.Seed^forecast.SeriesSeed(p.ID(s)))
-	}
-	i := out.At(s, 1)
-	copy(out.Point[i:i+r.Horizon], c.Yhat)
-	copy(out.Quantiles[i*len(r.Levels):], q)
-	if m.NonNegative {
-		clip(out.Point[i : i+r.Horizon])
-		clip(out.Quantiles[i*len(r.Levels) : (i+r.Horizon)*len(r.Levels)])
-	}
-	return nil
+	return fitted, fx, nil
 }
 
 // public returns the country's holidays from the first sale of any series to the end of the request, by name. The dates of weeks and

@@ -11,6 +11,9 @@ import (
 	"time"
 )
 
+// Version is the release of Prophet whose form [Model.Save] writes.
+const Version = "1.5.0"
+
 // saved is Prophet 1.5's model_to_json. Tables and series are texts inside the text, as pandas writes them.
 type saved struct {
 	Growth                Growth    `json:"growth"`
@@ -142,7 +145,7 @@ func (m *Model) Save(w io.Writer) error {
 		ChangepointPriorScale: m.opts.ChangepointPriorScale, HolidaysPriorScale: m.opts.HolidaysPriorScale,
 		IntervalWidth: m.opts.IntervalWidth, UncertaintySamples: m.opts.UncertaintySamples,
 		YScale: m.yScale, YMin: m.yMin, Scaling: m.opts.Scaling, LogisticFloor: m.hasFloor(), HolidaysMode: m.opts.holidaysMode(),
-		Start: m.start * 86400, TScale: m.tScale * 86400, ChangepointsT: m.changepoints, Version: "1.5.0",
+		Start: m.start * 86400, TScale: m.tScale * 86400, ChangepointsT: m.changepoints, Version: Version,
 		Params: params{
 			K: [][]float64{{m.k}}, M: [][]float64{{m.m}}, SigmaObs: [][]float64{{m.sigma}},
 			Delta: [][]float64{m.delta}, Beta: [][]float64{m.beta}, Trend: [][]float64{m.trend},
