@@ -120,7 +120,7 @@
   }
 
   function horizon() {
-    var n = 0, palette = ['--m1', '--m2', '--m3', '--m4'], next = 0, traces = [], notes = [];
+    var n = 0, palette = ['--m4', '--m5', '--m6', '--m3'], next = 0, traces = [], notes = [];
     var known = { xgboost: '--m1', lightgbm: '--m2', prophet: '--m3' };
     D.horizon.forEach(function (h) {
       var color = ink(h.role === 'primary' ? '--accent-2' : h.role === 'baseline' ? '--naive' : known[h.model] || palette[next++ % palette.length]);
@@ -145,7 +145,8 @@
       var lack = gap - (notes[i].at - notes[i - 1].at);
       if (lack > 0) { notes[i].at += lack / 2; notes[i - 1].at -= lack / 2; }
     }
-    var l = layout({ xaxis: { title: { text: D.step + 's ahead', font: { size: 12 } }, range: [1, Math.max(n, 2)], fixedrange: true }, yaxis: { tickformat: '.0%', range: [0, top] }, margin: { r: 104 } });
+    var longest = Math.max.apply(null, D.horizon.map(function (h) { return h.model.length; }));
+    var l = layout({ xaxis: { title: { text: D.step + 's ahead', font: { size: 12 } }, range: [1, Math.max(n, 2)], fixedrange: true }, yaxis: { tickformat: '.0%', range: [0, top] }, margin: { r: 12 + 6.8 * longest } });
     l.annotations = notes.map(function (v) { return { xref: 'paper', x: 1.01, xanchor: 'left', y: v.at, yanchor: 'middle', text: v.text, showarrow: false, font: { color: v.color, size: 12 } }; });
     if (state.width) { l.width = Math.floor(state.width / 2) - 20; l.height = 230; }
     Plotly.react('horizon', traces, l, config);
