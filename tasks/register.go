@@ -236,6 +236,10 @@ func (r *registrar) run(ctx context.Context) (err error) {
 	}
 	r.baseline = metric.Contender{Predictions: all, Model: baselineModel}
 	doc := Registrations{Schema: RegistrationSchema, At: r.env.Now().UTC(), By: r.env.Tags["mlflow.user"]}
+	known, err := r.env.Registry.Models(ctx)
+	if err != nil {
+		return err
+	}
 	r.step.Phase("register", int64(len(r.options.Models)+1))
 	for _, name := range append([]string{primaryModel}, r.options.Models...) {
 		in, pr := ensemble, all
@@ -245,7 +249,8 @@ func (r *registrar) run(ctx context.Context) (err error) {
 				return err
 			}
 		}
-		d, err := r.register(ctx, in, metric.Contender{Predictions: pr, Model: name}, doc.At, doc.By)
+		isKnown := slices.Contains(known, modelName(r.options.Prefix, name))
+		d, err := r.register(ctx, in, metric.Contender{Predictions: pr, Model: name}, isKnown, doc.At, doc.By)
 		if err != nil {
 			return fmt.Errorf("register %s: %w", modelName(r.options.Prefix, name), err)
 		}
@@ -263,12 +268,15 @@ func (r *registrar) run(ctx context.Context) (err error) {
 
 // register judges one model, makes its version, which carries the record of the decision from the first, and moves the aliases: champion
 // last, when all else is written down.
-func (r *registrar) register(ctx context.Context, in *Opened, candidate metric.Contender, at time.Time, by string) (Registration, error) {
+func (r *registrar) register(ctx context.Context, in *Opened, candidate metric.Contender, isKnown bool, at time.Time, by string) (Registration, error) {
 	name, reg := modelName(r.options.Prefix, candidate.Model), r.env.Registry
 	d := Registration{Model: name, RunID: in.Manifest.RunID, Bundle: r.env.Store.URL(path.Join(in.Manifest.Step, attempts, in.Manifest.Attempt))}
-	champion, err := reg.ByAlias(ctx, name, championAlias)
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return d, err
+	champion := track.Version{}
+	if isKnown {
+		var err error
+		if champion, err = reg.ByAlias(ctx, name, championAlias); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return d, err
+		}
 	}
 	if err := r.judge(ctx, &d, champion, candidate); err != nil {
 		return d, err

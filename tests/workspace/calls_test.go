@@ -28,8 +28,8 @@ func TestCallsPerStep(t *testing.T) {
 	c := command{build(t), []string{"SALESCAST_ENGINE_DIR=" + regresstest.EngineDir(t), "HOME=" + t.TempDir(), "MLFLOW_TRACKING_URI=" + proxy}}
 	for _, step := range []string{
 		"generate --stores 2 --items 3 --start 2023-01-01 --end 2024-06-30", "validate", "featurize", "train --model xgboost", "train --model lightgbm",
-		"train --model smoothing", "train --model smoothing_yearly",
-		"ensemble --models xgboost,lightgbm,smoothing,smoothing_yearly", "evaluate", "register", "forecast", "report",
+		"train --model lightgbm_recursive", "train --model lightgbm_log", "train --model smoothing", "train --model smoothing_yearly",
+		"ensemble --models xgboost,lightgbm,lightgbm_recursive,lightgbm_log,smoothing,smoothing_yearly", "evaluate", "register", "register --force", "forecast", "report",
 	} {
 		calls.Store(0)
 		files.Store(0)

@@ -12,6 +12,7 @@ import (
 	"os"
 	"path"
 	"strings"
+	"sync"
 
 	"salescast/pkg/track"
 )
@@ -31,7 +32,58 @@ func (r *run) Artifact(ctx context.Context, name string, src io.Reader, size int
 		return r.fail(what, err)
 	}
 	f.name = name
-	return r.fail(what, errors.Join(r.t.upload(ctx, r.info.ArtifactURI, name, f), done()))
+	err = r.t.upload(ctx, r.info.ArtifactURI, name, f)
+	if err == nil {
+		err = r.recent.keep(name, f)
+	}
+	return r.fail(what, errors.Join(err, done()))
+}
+
+// The sizes of a file and of all files that are kept in memory.
+const (
+	recentFile = 512 << 10
+	recentAll  = 8 << 20
+)
+
+// recent holds contents of small files by name.
+type recent struct {
+	mu    sync.Mutex
+	files map[string][]byte
+	size  int64
+}
+
+// keep remembers a file, if it is small and there is room.
+func (r *recent) keep(name string, f *file) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.size -= int64(len(r.files[name]))
+	delete(r.files, name)
+	if f.size > recentFile || r.size+f.size > recentAll {
+		return nil
+	}
+	body, err := f.open()
+	if err != nil {
+		return err
+	}
+	b := make([]byte, f.size)
+	if _, err := io.ReadFull(body, b); err != nil {
+		return err
+	}
+	if r.files == nil {
+		r.files = map[string][]byte{}
+	}
+	r.files[name], r.size = b, r.size+f.size
+	return nil
+}
+
+// get returns a file that has the size that the server says; nil is not kept.
+func (r *recent) get(f fileInfo) []byte {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if b, ok := r.files[f.Path]; ok && int64(len(b)) == int64(f.Size) {
+		return b
+	}
+	return nil
 }
 
 // upload writes a file under an artifact URI, through the server or directly.

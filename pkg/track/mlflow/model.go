@@ -122,6 +122,14 @@ func (r *run) copyFile(ctx context.Context, f fileInfo, name string, info modelI
 	if name == mlmodel {
 		return r.copyMLmodel(ctx, f, info)
 	}
+	if b := r.recent.get(f); b != nil {
+		body, _, err := replayable(bytes.NewReader(b), int64(len(b)))
+		if err != nil {
+			return err
+		}
+		body.name = name
+		return r.t.upload(ctx, info.ArtifactURI, name, body)
+	}
 	tmp, err := os.CreateTemp("", "salescast-model-*")
 	if err != nil {
 		return err
@@ -157,13 +165,15 @@ func rewind(f *os.File) error {
 // copyMLmodel also says in the file which model and run it belongs to, as Python's client does.
 func (r *run) copyMLmodel(ctx context.Context, f fileInfo, info modelInfo) error {
 	const limit = 1 << 20
-	var text []byte
-	err := r.t.download(ctx, r.info.ArtifactURI, f.Path, func(body io.Reader) (err error) {
-		text, err = io.ReadAll(io.LimitReader(body, limit))
-		return err
-	})
-	if err != nil {
-		return err
+	text := slices.Clone(r.recent.get(f))
+	if text == nil {
+		err := r.t.download(ctx, r.info.ArtifactURI, f.Path, func(body io.Reader) (err error) {
+			text, err = io.ReadAll(io.LimitReader(body, limit))
+			return err
+		})
+		if err != nil {
+			return err
+		}
 	}
 	if !bytes.HasSuffix(text, []byte("\n")) {
 		text = append(text, '\n')

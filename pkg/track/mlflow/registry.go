@@ -57,24 +57,25 @@ func (r *Registry) Create(ctx context.Context, n track.NewVersion) (track.Versio
 	if err := cmp.Or(ctx.Err(), n.Validate()); err != nil {
 		return track.Version{}, wrap(err, "register model %q", n.Model)
 	}
-	if err := r.ensure(ctx, n.Model); err != nil {
+	made, err := r.ensure(ctx, n.Model)
+	if err != nil {
 		return track.Version{}, wrap(err, "register model %q", n.Model)
 	}
-	v, err := r.create(ctx, n)
+	v, err := r.create(ctx, n, made)
 	if err != nil {
 		return track.Version{}, wrap(err, "register a version of model %q", n.Model)
 	}
 	return v.version(), nil
 }
 
-// ensure makes a model where it is new.
-func (r *Registry) ensure(ctx context.Context, model string) error {
+// ensure makes a model where it is new, and says whether it was.
+func (r *Registry) ensure(ctx context.Context, model string) (made bool, err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.known == nil {
 		names, err := r.Models(ctx)
 		if err != nil {
-			return err
+			return false, err
 		}
 		r.known = map[string]bool{}
 		for _, n := range names {
@@ -82,19 +83,22 @@ func (r *Registry) ensure(ctx context.Context, model string) error {
 		}
 	}
 	if r.known[model] {
-		return nil
+		return false, nil
 	}
-	if err := r.t.client.post(ctx, "registered-models/create", createRegistered{model}, nil); err != nil && !isCode(err, codeExists) {
-		return err
+	err = r.t.client.post(ctx, "registered-models/create", createRegistered{model}, nil)
+	if err != nil && !isCode(err, codeExists) {
+		return false, err
 	}
 	r.known[model] = true
-	return nil
+	return err == nil, nil
 }
 
-func (r *Registry) create(ctx context.Context, n track.NewVersion) (versionRecord, error) {
-	v, found, err := r.byKey(ctx, n)
-	if found || err != nil {
-		return v, err
+// create makes a version, or finds it, unless the model is new.
+func (r *Registry) create(ctx context.Context, n track.NewVersion, isNew bool) (v versionRecord, err error) {
+	if !isNew {
+		if v, found, err := r.byKey(ctx, n); found || err != nil {
+			return v, err
+		}
 	}
 	tags := map[string]string{TagKey: n.Key}
 	maps.Copy(tags, n.Tags)

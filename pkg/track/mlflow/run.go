@@ -45,6 +45,8 @@ type run struct {
 	digests   map[string]struct{}
 	// family is set for a leaf.
 	family *family
+	// recent are small files of this process, by name: a model's are asked for again when it is made of them.
+	recent recent
 }
 
 type point struct {
