@@ -2,8 +2,8 @@ package tasks
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
+	"io"
 	"math"
 	"slices"
 	"strings"
@@ -214,29 +214,12 @@ func (s *Step) writeScores(ctx context.Context, doc *metric.Document, ev *metric
 	if err := s.WriteJSON(ctx, "metrics.json", doc); err != nil {
 		return err
 	}
-	out, err := s.Create(ctx, "metrics_by_series.csv")
-	if err != nil {
-		return err
-	}
-	defer out.Abort()
-	if err := ev.WriteSeriesCSV(out, head.Keys); err != nil {
-		return err
-	}
-	out.Rows(int64(ev.Series * len(ev.Models)))
-	return out.Close()
+	return s.write(ctx, "metrics_by_series.csv", ev.Series*len(ev.Models), func(out io.Writer) error { return ev.WriteSeriesCSV(out, head.Keys) })
 }
 
 func (s *Step) writeCoverage(ctx context.Context, c *metric.Coverage, keys []panel.Key) error {
-	out, err := s.Create(ctx, "coverage.csv")
-	if err != nil {
-		return err
-	}
-	defer out.Abort()
-	if err := c.WriteCSV(out, keys); err != nil {
-		return err
-	}
-	out.Rows(int64(len(c.ByHorizon) + len(c.ByClass) + len(c.BySeries)))
-	return out.Close()
+	rows := len(c.ByHorizon) + len(c.ByClass) + len(c.BySeries)
+	return s.write(ctx, "coverage.csv", rows, func(out io.Writer) error { return c.WriteCSV(out, keys) })
 }
 
 // predictionsTable is predictions.csv while it is written: the rows that have a forecast and all quantiles.
@@ -278,15 +261,7 @@ func (s *Step) drawCharts(ctx context.Context, d *chart.Data) error {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		out, err := s.Create(ctx, "charts/"+p.Name)
-		if err != nil {
-			return err
-		}
-		if err := p.Draw(out); err != nil {
-			out.Abort()
-			return err
-		}
-		if err := out.Close(); err != nil {
+		if err := s.write(ctx, "charts/"+p.Name, 0, p.Draw); err != nil {
 			return err
 		}
 		s.Add(1)
@@ -302,13 +277,9 @@ func importances(ctx context.Context, s *Step, models []string) ([]chart.Importa
 		if !in.Has("importance.json") {
 			continue
 		}
-		b, err := in.ReadFile(ctx, "importance.json", maxSmall)
-		if err != nil {
-			return nil, err
-		}
 		v := chart.Importance{Model: m}
-		if err := json.Unmarshal(b, &v.Features); err != nil {
-			return nil, in.damagedFile(ctx, "importance.json", err)
+		if err := in.readJSON(ctx, "importance.json", &v.Features); err != nil {
+			return nil, err
 		}
 		out = append(out, v)
 	}

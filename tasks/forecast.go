@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"math"
 	"slices"
 	"strings"
@@ -143,16 +144,7 @@ func (s *Step) leaveOut(p *panel.Panel, f *forecast.Prediction) {
 }
 
 func (s *Step) writePredictionsCSV(ctx context.Context, name string, rows *backtest.Predictions) error {
-	out, err := s.Create(ctx, name)
-	if err != nil {
-		return err
-	}
-	defer out.Abort()
-	if err := columnar.WritePredictionsCSV(out, rows); err != nil {
-		return fmt.Errorf("write %s: %w", name, err)
-	}
-	out.Rows(int64(rows.Rows()))
-	return out.Close()
+	return s.write(ctx, name, rows.Rows(), func(out io.Writer) error { return columnar.WritePredictionsCSV(out, rows) })
 }
 
 // askable says whether the bundle can answer the options.

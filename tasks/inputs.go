@@ -2,6 +2,7 @@ package tasks
 
 import (
 	"context"
+	"encoding/json"
 
 	"salescast/pkg/backtest"
 	"salescast/pkg/columnar"
@@ -38,6 +39,18 @@ func readPredictions(ctx context.Context, in *Opened, name string) (*backtest.Pr
 		return nil, in.damagedFile(ctx, name, err)
 	}
 	return p, nil
+}
+
+// readJSON reads a small JSON file of the step into v.
+func (o *Opened) readJSON(ctx context.Context, name string, v any) error {
+	b, err := o.ReadFile(ctx, name, maxSmall)
+	if err != nil {
+		return err
+	}
+	if err := json.Unmarshal(b, v); err != nil {
+		return o.damagedFile(ctx, name, err)
+	}
+	return nil
 }
 
 // damagedFile says that a file of the step cannot be decoded, unless the reader was told to stop.

@@ -201,13 +201,9 @@ func earlier(a, b string) bool {
 }
 
 func readRegistrations(ctx context.Context, in *Opened) (*Registrations, error) {
-	b, err := in.ReadFile(ctx, "decisions.json", maxSmall)
-	if err != nil {
-		return nil, err
-	}
 	doc := &Registrations{}
-	if err := json.Unmarshal(b, doc); err != nil {
-		return nil, in.damagedFile(ctx, "decisions.json", err)
+	if err := in.readJSON(ctx, "decisions.json", doc); err != nil {
+		return nil, err
 	}
 	return doc, nil
 }

@@ -33,15 +33,7 @@ func Report(ctx context.Context, env Env, o ReportOptions) (*Result, error) {
 			return err
 		}
 		s.Phase("render", 0)
-		out, err := s.Create(ctx, "index.html")
-		if err != nil {
-			return err
-		}
-		defer out.Abort()
-		if err := page.Render(out); err != nil {
-			return err
-		}
-		return out.Close()
+		return s.write(ctx, "index.html", 0, page.Render)
 	})
 }
 
@@ -230,13 +222,9 @@ func optionalPredictions(ctx context.Context, in *Opened, name string) (*backtes
 }
 
 func readMetrics(ctx context.Context, in *Opened) (*metric.Document, error) {
-	b, err := in.ReadFile(ctx, "metrics.json", maxSmall)
-	if err != nil {
-		return nil, err
-	}
 	var d metric.Document
-	if err := json.Unmarshal(b, &d); err != nil {
-		return nil, in.damagedFile(ctx, "metrics.json", err)
+	if err := in.readJSON(ctx, "metrics.json", &d); err != nil {
+		return nil, err
 	}
 	if d.Schema != metric.Schema {
 		return nil, in.damagedFile(ctx, "metrics.json", fmt.Errorf("its schema is %q and not %q", d.Schema, metric.Schema))
@@ -298,13 +286,9 @@ func said(v any) string {
 
 // qualityOf reads what validate found.
 func qualityOf(ctx context.Context, in *Opened) (report.Quality, error) {
-	b, err := in.ReadFile(ctx, "report.json", maxSmall)
-	if err != nil {
-		return report.Quality{}, err
-	}
 	var doc quality.Report
-	if err := json.Unmarshal(b, &doc); err != nil {
-		return report.Quality{}, in.damagedFile(ctx, "report.json", err)
+	if err := in.readJSON(ctx, "report.json", &doc); err != nil {
+		return report.Quality{}, err
 	}
 	out := report.Quality{Rows: doc.Rows, Quarantined: doc.Quarantined, LeftOut: doc.LeftOut, Filled: doc.FilledRows}
 	for _, f := range doc.Findings {

@@ -490,15 +490,24 @@ func (s *Step) Add(n int64) {
 
 // WriteFile writes a small file.
 func (s *Step) WriteFile(ctx context.Context, name string, b []byte) error {
-	o, err := s.Create(ctx, name)
+	return s.write(ctx, name, 0, func(out io.Writer) error {
+		_, err := out.Write(b)
+		return err
+	})
+}
+
+// write makes a file of the step, of that many rows, of what fill writes; it is dropped where fill fails.
+func (s *Step) write(ctx context.Context, name string, rows int, fill func(io.Writer) error) error {
+	out, err := s.Create(ctx, name)
 	if err != nil {
 		return err
 	}
-	if _, err := o.Write(b); err != nil {
-		o.Abort()
-		return err
+	defer out.Abort()
+	if err := fill(out); err != nil {
+		return fmt.Errorf("write %s: %w", name, err)
 	}
-	return o.Close()
+	out.Rows(int64(rows))
+	return out.Close()
 }
 
 // WriteJSON writes v indented, map keys in order, with a line feed at the end.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"maps"
 	"math"
 	"runtime"
@@ -278,16 +279,7 @@ func wape(p *backtest.Predictions) float64 {
 
 // writePredictions writes a table of predictions.
 func (s *Step) writePredictions(ctx context.Context, name string, p *backtest.Predictions) error {
-	out, err := s.Create(ctx, name)
-	if err != nil {
-		return err
-	}
-	defer out.Abort()
-	if err := columnar.WritePredictions(out, p); err != nil {
-		return fmt.Errorf("write %s: %w", name, err)
-	}
-	out.Rows(int64(p.Rows()))
-	return out.Close()
+	return s.write(ctx, name, p.Rows(), func(out io.Writer) error { return columnar.WritePredictions(out, p) })
 }
 
 // trainedParams is params.json: what was fitted, as a person would ask.

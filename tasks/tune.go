@@ -412,12 +412,8 @@ func trialNote(tr tune.Trial) string {
 // readTuned reads what a search found.
 func readTuned(ctx context.Context, in *Opened) (tuned, error) {
 	var v tuned
-	b, err := in.ReadFile(ctx, "params.json", maxSmall)
-	if err != nil {
+	if err := in.readJSON(ctx, "params.json", &v); err != nil {
 		return v, err
-	}
-	if err := json.Unmarshal(b, &v); err != nil {
-		return v, in.damagedFile(ctx, "params.json", err)
 	}
 	if v.Schema != TunedSchema {
 		return v, in.damagedFile(ctx, "params.json", fmt.Errorf("its schema is %q and not %q", v.Schema, TunedSchema))
@@ -433,13 +429,9 @@ func tunings(ctx context.Context, s *Step, models []string) ([]report.Tuned, err
 		if !in.Has("tuning.json") {
 			continue
 		}
-		b, err := in.ReadFile(ctx, "tuning.json", maxSmall)
-		if err != nil {
-			return nil, err
-		}
 		var v tuning
-		if err := json.Unmarshal(b, &v); err != nil {
-			return nil, in.damagedFile(ctx, "tuning.json", err)
+		if err := in.readJSON(ctx, "tuning.json", &v); err != nil {
+			return nil, err
 		}
 		if v.Trials == 0 {
 			continue
