@@ -1,11 +1,10 @@
 package ets
 
 import (
-	"compress/gzip"
-	"encoding/json"
 	"math"
-	"os"
 	"testing"
+
+	"salescast/pkg/forecast/forecasttest"
 )
 
 // fixture is one series and what statsforecast 2.0.3 made of it; testdata/fixtures.py wrote it.
@@ -28,23 +27,7 @@ type upstream struct {
 
 func fixtures(t *testing.T) []fixture {
 	t.Helper()
-	f, err := os.Open("testdata/cases.json.gz")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
-	z, err := gzip.NewReader(f)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var out []fixture
-	if err := json.NewDecoder(z).Decode(&out); err != nil {
-		t.Fatal(err)
-	}
-	if len(out) < 12 {
-		t.Fatalf("%d fixtures, want 12 or more", len(out))
-	}
-	return out
+	return forecasttest.Fixtures[fixture](t, 12)
 }
 
 // At upstream's constants and initial states the recursion has upstream's errors and forecasts, and the variance its closed form.

@@ -1,12 +1,11 @@
 package prophet
 
 import (
-	"compress/gzip"
-	"encoding/json"
 	"math"
-	"os"
 	"slices"
 	"testing"
+
+	"salescast/pkg/forecast/forecasttest"
 )
 
 // fixture is one series and what Prophet 1.5.0 made of it; testdata/fixtures.py wrote it.
@@ -34,23 +33,8 @@ type fixture struct {
 }
 
 func fixtures(t testing.TB) []fixture {
-	f, err := os.Open("testdata/cases.json.gz")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
-	z, err := gzip.NewReader(f)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var out []fixture
-	if err := json.NewDecoder(z).Decode(&out); err != nil {
-		t.Fatal(err)
-	}
-	if len(out) < 20 {
-		t.Fatalf("%d fixtures, want 20 or more", len(out))
-	}
-	return out
+	t.Helper()
+	return forecasttest.Fixtures[fixture](t, 20)
 }
 
 // input is the fixture as our options, history and future.
