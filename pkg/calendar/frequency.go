@@ -123,6 +123,14 @@ func (f Frequency) Year() int {
 	return 12
 }
 
+// Cycle returns the length in steps of the shortest season that there is: 7 days, 52 weeks, 12 months.
+func (f Frequency) Cycle() int {
+	if f.Season() > 1 {
+		return f.Season()
+	}
+	return f.Year()
+}
+
 func floorDiv(a, b int) int {
 	q := a / b
 	if a%b != 0 && (a < 0) != (b < 0) {

@@ -266,8 +266,8 @@ func (c *Calibration) fitQuantiles(e Errors, sigma []float64) {
 	slices.Sort(c.Quantiles)
 }
 
-// widenFew multiplies each quantile by t/z, to the first order of its expansion in 1/n (Fisher and Cornish): 1 + (z^2+1)/4n. n is the number
-// of independent errors that have the variance seen between the windows' means.
+// widenFew widens the quantiles as Student's t is wider than the normal distribution. Its degrees of freedom are the number of independent
+// errors that have the variance seen between the windows' means.
 func (c *Calibration) widenFew(e Errors, sigma []float64) {
 	sum, rows, square := make([]float64, e.Windows), make([]float64, e.Windows), 0.0
 	for i, w := range e.Window {
@@ -285,9 +285,15 @@ func (c *Calibration) widenFew(e Errors, sigma []float64) {
 		n = min(n, max(windows, windows*windows*square/between))
 	}
 	for k, q := range c.Levels {
-		z := math.Sqrt2 * math.Erfinv(2*q-1)
-		c.Quantiles[k] *= 1 + (z*z+1)/(4*n)
+		c.Quantiles[k] *= studentOverNormal(q, n)
 	}
+}
+
+// studentOverNormal is the ratio of the quantiles at level q of Student's t with n degrees of freedom and of the normal distribution, to
+// the first order of its expansion in 1/n (Fisher and Cornish): 1 + (z^2+1)/4n.
+func studentOverNormal(q, n float64) float64 {
+	z := math.Sqrt2 * math.Erfinv(2*q-1)
+	return 1 + (z*z+1)/(4*n)
 }
 
 // widening is the share of the standard deviation between windows by which the quantile at level q moves outward: errors drift, and

@@ -63,9 +63,8 @@ func (c *Calibration) Individual(e Errors, dates int) (own Individual, ok bool) 
 	few := max(float64(dates)/(1+float64(dates)*between), 2)
 	own.Quantiles = make([]float64, len(c.Levels))
 	for k, q := range c.Levels {
-		z := math.Sqrt2 * math.Erfinv(2*q-1)
 		v := share*(quantile(u, q)-bias) + (1-share)*rest*c.Quantiles[k]
-		v = kept + v*(1+(z*z+1)/(4*few))
+		v = kept + v*studentOverNormal(q, few)
 		switch { // the forecast itself stays inside
 		case q < 0.5:
 			v = min(v, 0)

@@ -36,10 +36,7 @@ func (panelModel) Close() error { return nil }
 // or the season is longer than 24 steps, without a season. Quantiles are normal. Series with fewer than 8 observed values stay NaN.
 func (m panelModel) Forecast(ctx context.Context, r forecast.Request) (*forecast.Prediction, error) {
 	out := forecast.NewPrediction(r.Origin, r.Panel.Series(), r.Horizon, r.Levels)
-	season := r.Panel.Frequency.Season()
-	if season == 1 {
-		season = r.Panel.Frequency.Year()
-	}
+	season := r.Panel.Frequency.Cycle()
 	err := forecast.EachSeries(ctx, r.Panel.Series(), m.Threads, func(ctx context.Context, s int) error {
 		if err := ctx.Err(); err != nil {
 			return err

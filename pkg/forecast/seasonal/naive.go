@@ -35,7 +35,7 @@ const seasonsBack = 8
 func (m naiveModel) Forecast(ctx context.Context, r forecast.Request) (*forecast.Prediction, error) {
 	p := r.Panel
 	out := forecast.NewPrediction(r.Origin, p.Series(), r.Horizon, r.Levels)
-	period := seasonLength(p.Frequency)
+	period := p.Frequency.Cycle()
 	for s := range p.Series() {
 		if err := ctx.Err(); err != nil {
 			return nil, err
@@ -71,14 +71,6 @@ func Normal(mean, deviation float64, levels []float64, nonNegative bool, dst []f
 			dst[k] = max(dst[k], 0)
 		}
 	}
-}
-
-// seasonLength is the period of the naive forecast: 7 days, 52 weeks, 12 months.
-func seasonLength(f calendar.Frequency) int {
-	if f.Season() > 1 {
-		return f.Season()
-	}
-	return f.Year()
 }
 
 // history is a series up to an origin; it shares the panel's memory. The last index is the origin, whether or not the series has a row there.

@@ -36,10 +36,7 @@ func (m panelModel) Forecast(ctx context.Context, r forecast.Request) (*forecast
 	if samples < 2 {
 		samples = 500
 	}
-	season := r.Panel.Frequency.Season()
-	if season == 1 {
-		season = r.Panel.Frequency.Year()
-	}
+	season := r.Panel.Frequency.Cycle()
 	err := forecast.EachSeries(ctx, r.Panel.Series(), m.Threads, func(ctx context.Context, s int) error {
 		if err := ctx.Err(); err != nil {
 			return err
