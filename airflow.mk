@@ -1,6 +1,5 @@
 # Airflow in the versions that the provider and the DAG files are tested with. Included by the Makefile.
 
-PYTHON           ?= python3
 AIRFLOW3_VERSION := 3.3.2
 AIRFLOW3_POSTGRES := 7.1.1
 AIRFLOW2_VERSION := 2.11.2

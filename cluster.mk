@@ -1,6 +1,5 @@
 # The DAGs on Celery workers that share nothing but a network, with Redis and Postgres. Included by the Makefile.
 
-PYTHON         ?= python3
 CELERY_VENV    := .build/venvs/airflow-celery
 # The provider does not start with celery 5.7.
 CELERY_VERSION := 3.26.0

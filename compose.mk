@@ -1,6 +1,5 @@
 # The images and services of an Astronomer project, checked without an engine. Included by the Makefile.
 
-PYTHON           ?= python3
 HADOLINT_VERSION := 2.15.1
 
 .PHONY: test-compose test-images

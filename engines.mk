@@ -1,6 +1,5 @@
 # The engines: XGBoost and LightGBM as their authors build them, ready to be embedded (build tag "engines") or found by tests.
 
-PYTHON       ?= python3
 ENGINES_ARCH ?= $(shell go env GOARCH)
 ENGINES_DIR  ?= .engines
 EMBEDDED_DIR := pkg/internal/dl/embedded

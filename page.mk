@@ -1,7 +1,5 @@
 # The page over the forecasting server. Included by the Makefile.
 
-PYTHON ?= python3
-
 PAGE := .build/venvs/page
 PAGE_TOOLS := pytest==9.2.0 playwright==1.65.2 ruff==0.17.6 mypy==2.4.1
 

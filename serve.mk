@@ -1,6 +1,5 @@
 # What attacks and measures the forecasting server. Included by the Makefile.
 
-PYTHON               ?= python3
 SCHEMATHESIS_VERSION := 4.32.5
 VEGETA_VERSION       := v12.13.0
 

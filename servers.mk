@@ -6,7 +6,6 @@ MLFLOW_VERSION    := 3.17.2
 # Older releases that the tracker works with. They do not say themselves which later packages they cannot do with.
 MLFLOW_OLDER      := 2.22.5 2.9.2
 MLFLOW_OLDER_PINS := "sqlalchemy<2.1" "setuptools<81"
-PYTHON            ?= python3
 
 .PHONY: servers
 servers: .build/bin/minio .build/bin/versitygw .build/venvs/mlflow-3.17/bin/mlflow .build/venvs/prophet-1.5/ready .build/venvs/prophet-mlflow/ready ## install the servers that tests talk to

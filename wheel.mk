@@ -1,6 +1,5 @@
 # The platform wheels: the binary with its engines, and the Airflow provider. Included by the Makefile.
 
-PYTHON  ?= python3
 GO      ?= go
 BUILD   ?= .build
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
