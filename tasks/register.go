@@ -185,19 +185,12 @@ func inPlace(ctx context.Context, env Env, done *Opened) (bool, error) {
 		if err != nil {
 			return false, err
 		}
-		if earlier(champion.Version, d.Champion) {
+		if track.Earlier(champion.Version, d.Champion) {
 			env.Log.Info().Str("model", d.Model).Str("champion", champion.Version).Str("then", d.Champion).Msg("an earlier version is champion now: the candidate is judged again")
 			return false, nil
 		}
 	}
 	return true, nil
-}
-
-// earlier compares the numbers of versions; what is no number is not earlier.
-func earlier(a, b string) bool {
-	m, aerr := strconv.Atoi(a)
-	n, berr := strconv.Atoi(b)
-	return aerr == nil && berr == nil && m < n
 }
 
 func readRegistrations(ctx context.Context, in *Opened) (*Registrations, error) {

@@ -2,6 +2,7 @@ package track
 
 import (
 	"context"
+	"strconv"
 	"time"
 )
 
@@ -43,6 +44,13 @@ type Version struct {
 	Created time.Time
 	Aliases []string
 	Tags    map[string]string
+}
+
+// Earlier compares the numbers of two versions; what is no number is not earlier.
+func Earlier(a, b string) bool {
+	m, aerr := strconv.Atoi(a)
+	n, berr := strconv.Atoi(b)
+	return aerr == nil && berr == nil && m < n
 }
 
 // Files is a Registry that also keeps the files of its versions, as a server with artifacts does.

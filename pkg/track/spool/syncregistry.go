@@ -1,7 +1,6 @@
 package spool
 
 import (
-	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -11,7 +10,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strconv"
 
 	"salescast/pkg/track"
 )
@@ -153,7 +151,7 @@ func (p *registryPlayer) alias(ctx context.Context, alias string) error {
 	case !p.ours(now.Version) && slices.Contains(p.options.Guarded, alias):
 		p.left("%s of %s stays version %s there, which is not from here: register again to have version %s compared with it", alias, p.name, now.Version, want)
 		return nil
-	case older(want, now.Version):
+	case track.Earlier(want, now.Version):
 		p.left("%s of %s stays version %s there and does not go back to version %s", alias, p.name, now.Version, want)
 		return nil
 	}
@@ -172,11 +170,4 @@ func (p *registryPlayer) ours(version string) bool {
 
 func (p *registryPlayer) left(format string, args ...any) {
 	p.out.Left = append(p.out.Left, fmt.Sprintf(format, args...))
-}
-
-// older compares the numbers of versions.
-func older(a, b string) bool {
-	m, aerr := strconv.Atoi(a)
-	n, berr := strconv.Atoi(b)
-	return cmp.Or(aerr, berr) == nil && m < n
 }
