@@ -43,10 +43,10 @@ check: ## The quick loop: compile, vet and short tests, offline, under a minute
 test: build servers ## Run every test, installing what they need
 	$(GO) test -timeout 30m $(OFFLINE)
 	$(GO) test -timeout 40m -p 1 ./tests/...
-	$(MAKE) test-engines-python test-compose test-page test-airflow test-stack test-cluster
+	$(MAKE) test-engines-python test-compose test-page test-airflow test-stack test-cluster test-images
 
 .PHONY: test-all
-test-all: test test-airflow-2.10 test-mlflow-older test-images demo-synthetic test-30000 race fuzz bench bench-serve ## Everything, with older servers, the images, 30,000 series, the race detector, fuzzing and benchmarks
+test-all: test test-airflow-2.10 test-mlflow-older demo-synthetic test-30000 race fuzz bench bench-serve ## Everything, with older servers, 30,000 series, the race detector, fuzzing and benchmarks
 
 .PHONY: race
 race: engines ## Run the tests with the race detector (needs a C compiler)

