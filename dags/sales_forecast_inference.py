@@ -31,8 +31,9 @@ with DAG(
         "config": Param(
             os.environ.get("SALESCAST_CONFIG") or None,
             type=["null", "string"],
+            format="multiline",
             title="Configuration",
-            description="The path of a salescast.yaml on the workers. Empty: as it was for the model.",
+            description="The path of a salescast.yaml on the workers, or its text. Empty: as it was for the model.",
         ),
         "model": Param(
             "models:/sales_forecast_ensemble@champion",

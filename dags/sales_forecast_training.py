@@ -49,8 +49,9 @@ with DAG(
         "config": Param(
             os.environ.get("SALESCAST_CONFIG") or None,
             type=["null", "string"],
+            format="multiline",
             title="Configuration",
-            description="The path of a salescast.yaml on the workers. With neither this nor a source, synthetic sales are made.",
+            description="The path of a salescast.yaml on the workers, or its text. With neither this nor a source, synthetic sales are made.",
         ),
         "horizon": Param(
             None,
@@ -71,10 +72,12 @@ with DAG(
             description="The members of the ensemble.",
         ),
         "promote": Param(
-            True,
-            type="boolean",
+            "better",
+            type="string",
+            enum=["better", "always", "never"],
+            values_display={"better": "if it is better", "always": "in any case", "never": "never, and register nothing"},
             title="Promote",
-            description="Register the models, and make the ensemble champion if it is better than the champion is.",
+            description="Whether the ensemble becomes champion. In any case: also over a champion that is as good, or of other sales.",
         ),
     },
     default_args={
@@ -103,7 +106,13 @@ with DAG(
     train = SalescastOperator.partial(task_id="train", command="train", map_index_template="{{ task.args[1] }}").expand(args=models())
     ensemble = SalescastOperator(task_id="ensemble", command="ensemble")
     evaluate = SalescastOperator(task_id="evaluate", command="evaluate")
-    register = SalescastOperator(task_id="register", command="register", run_if="{{ params.promote }}", publishes=Asset("sales_forecast_model"))
+    register = SalescastOperator(
+        task_id="register",
+        command="register",
+        args=["--promote", "{{ params.promote }}"],
+        run_if="{{ params.promote != 'never' }}",
+        publishes=Asset("sales_forecast_model"),
+    )
     forecast = SalescastOperator(task_id="forecast", command="forecast", trigger_rule="none_failed", outlets=[Asset("sales_forecast")])
     report = SalescastOperator(task_id="report", command="report")
     prune = SalescastOperator(task_id="prune", command="prune")

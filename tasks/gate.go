@@ -167,8 +167,9 @@ func distinctDays(days []calendar.Day) []calendar.Day {
 
 // refusal is the error of a candidate that did not pass.
 func refusal(r Registration) error {
-	return &Error{
-		Kind: KindRefused, Op: fmt.Sprintf("promote %s version %s over %s", r.Model, r.Version, r.Against), Err: errors.New(r.Verdict.Reason),
-		Hint: "the champion stays; the figures are in register/decisions.json and in the version's tags",
+	hint := "the champion stays; the figures are in register/decisions.json and in the version's tags"
+	if r.Verdict.Comparison == nil && r.Champion != "" {
+		hint = "the champion stays, because the two cannot be compared; if the candidate is to replace it, register with --promote always, and if both are needed give this one a name of its own with --prefix"
 	}
+	return &Error{Kind: KindRefused, Op: fmt.Sprintf("promote %s version %s over %s", r.Model, r.Version, r.Against), Err: errors.New(r.Verdict.Reason), Hint: hint}
 }

@@ -66,11 +66,22 @@ type RegisterOptions struct {
 	// Metric is one of GateMetrics, Margin the share by which it must be lower than the champion's.
 	Metric string  `json:"metric"`
 	Margin float64 `json:"margin"`
+	// Promote is one of Promotions; "" is PromoteBetter.
+	Promote string `json:"promote"`
 	// Stages also moves the deprecated stages of MLflow.
 	Stages bool   `json:"stages"`
 	Seed   uint64 `json:"seed"`
 	Force  bool   `json:"-"`
 }
+
+// When a candidate becomes champion: where the gate finds it better, or whatever the gate finds, which is written down all the same.
+const (
+	PromoteBetter = "better"
+	PromoteAlways = "always"
+)
+
+// Promotions are the values of RegisterOptions.Promote.
+func Promotions() []string { return []string{PromoteBetter, PromoteAlways} }
 
 // Outcome is what became of a candidate.
 type Outcome string
@@ -115,8 +126,9 @@ type Stager interface {
 
 // Register makes a version of the ensemble, and of every member, in the model registry: alias challenger at once,
 // and champion where it is better out of sample than the champion on the same origins and sales, or than the seasonal naive forecast
-// where there is no champion yet. It writes decisions.json. Where the ensemble is not better the answer is Refused and the error
-// KindRefused; the step is done all the same, and the champion stays.
+// where there is no champion yet, or one of generated sales and the candidate is of others. It writes decisions.json. Where the ensemble is
+// not better the answer is Refused and the error KindRefused; the step is done all the same, and the champion stays. Promote makes every
+// candidate champion, and leaves the comparison to the record.
 func Register(ctx context.Context, env Env, o RegisterOptions) (*Result, error) {
 	if env.Registry == nil {
 		return nil, &Error{Kind: KindConfig, Op: "register", Err: errors.New("no model registry is set up")}
@@ -209,15 +221,23 @@ type registrar struct {
 	step    *Step
 	options RegisterOptions
 	panel   *panel.Panel
+	schema  columnar.PanelSchema
+	// source is the data.source, "" for generated sales.
+	source string
 	// baseline has the seasonal naive forecasts.
 	baseline metric.Contender
 }
 
 func (r *registrar) run(ctx context.Context) (err error) {
 	r.step.Phase("read", 0)
-	if r.panel, _, err = readPanel(ctx, r.step.Input("validate")); err != nil {
+	if r.panel, r.schema, err = readPanel(ctx, r.step.Input(validateStep)); err != nil {
 		return err
 	}
+	validated, err := optionsOfValidate(r.step.Input(validateStep))
+	if err != nil {
+		return err
+	}
+	r.source = validated.Data.Source
 	ensemble := r.step.Input("ensemble")
 	all, err := readPredictions(ctx, ensemble, "backtest.parquet")
 	if err != nil {
@@ -297,18 +317,23 @@ func (r *registrar) register(ctx context.Context, in *Opened, candidate metric.C
 
 // judge compares a candidate with the champion, the zero Version where there is none, or the baseline, and fills in what comes of it.
 func (r *registrar) judge(ctx context.Context, d *Registration, champion track.Version, candidate metric.Contender) (err error) {
-	reference := r.baseline
-	switch {
-	case champion.Version == "":
-		d.Against = baselineModel
-	case champion.Tags[tagBundle] == d.Bundle:
+	d.PreviousChampion = champion.Version
+	if champion.Tags[tagBundle] == d.Bundle {
 		d.Against, d.Outcome, d.PreviousChampion = "itself", Kept, champion.Tags[tagPrevious]
 		d.Verdict = undecided(r.options.Metric)
 		d.Verdict.Reason = "it is the champion already"
 		return nil
+	}
+	reference, note := r.baseline, ""
+	switch madeFrom, known := champion.Tags[tagSource]; {
+	case champion.Version == "":
+		d.Against = baselineModel
+	case known && madeFrom == "" && r.source != "":
+		// Generated sales show how all of this works: their champion is nobody's, and no measure for the sales of a shop.
+		d.Against, note = baselineModel, "champion version "+champion.Version+" is of generated sales"
 	default:
 		d.Against = "champion version " + champion.Version
-		if reference, err = r.champion(ctx, champion, candidate); err != nil {
+		if reference, note, err = r.champion(ctx, champion, candidate); err != nil {
 			return &Error{
 				Kind: KindInputMissing, Op: "compare with " + d.Against, Err: err,
 				Hint: `its files are needed for a comparison; bring them back, or make another version champion with "salescast models rollback"`,
@@ -318,9 +343,17 @@ func (r *registrar) judge(ctx context.Context, d *Registration, champion track.V
 	if d.Verdict, err = (gate{r.options.Metric, r.options.Margin, r.options.Seed}).judge(r.panel, candidate, reference); err != nil {
 		return err
 	}
-	d.Outcome, d.Champion = RefusedCandidate, champion.Version
-	if d.Verdict.Better {
-		d.Outcome, d.PreviousChampion = Promoted, champion.Version
+	if note != "" {
+		d.Verdict.Reason += "; " + note
+	}
+	switch {
+	case d.Verdict.Better:
+		d.Outcome = Promoted
+	case r.options.Promote == PromoteAlways:
+		d.Outcome = Promoted
+		d.Verdict.Reason += "; promoted all the same, because register.promote is " + PromoteAlways
+	default:
+		d.Outcome, d.Champion, d.PreviousChampion = RefusedCandidate, champion.Version, ""
 	}
 	return nil
 }
@@ -350,15 +383,11 @@ func (r *registrar) create(ctx context.Context, in *Opened, d Registration, said
 	if _, err := r.env.Store.Put(ctx, path.Join(m.Step, attempts, m.Attempt, registeredName), strings.NewReader(string(mark)+"\n")); err != nil {
 		return track.Version{}, fmt.Errorf("mark %s as registered: %w", d.Bundle, err)
 	}
-	validated, err := optionsOfValidate(r.step.Input(validateStep))
-	if err != nil {
-		return track.Version{}, err
-	}
 	end, _ := r.panel.End()
 	n := track.NewVersion{
 		Model: name, Key: hexSum([]byte(d.Bundle))[:32], Source: d.Bundle, RunID: m.RunID, Experiment: r.env.Experiment, Description: "made by salescast " + m.Step + " in " + r.env.Store.URL(""),
 		Tags: map[string]string{
-			tagBundle: d.Bundle, tagOrigin: r.panel.Frequency.Day(end).String(), tagHorizon: fmt.Sprint(m.Options["horizon"]), tagSource: validated.Data.Source,
+			tagBundle: d.Bundle, tagOrigin: r.panel.Frequency.Day(end).String(), tagHorizon: fmt.Sprint(m.Options["horizon"]), tagSource: r.source,
 			"salescast.workspace": r.env.Store.URL(""), "salescast.step": m.Step, "salescast.version": m.Binary,
 		},
 	}
@@ -379,32 +408,25 @@ func (r *registrar) create(ctx context.Context, in *Opened, d Registration, said
 }
 
 // champion has what the champion forecast, or forecasts now, at the candidate's test origins: out of sample too, because nothing after
-// an origin was known to what is used there. Origins before its own that it was not tested on are left out.
-func (r *registrar) champion(ctx context.Context, v track.Version, candidate metric.Contender) (out metric.Contender, err error) {
+// an origin was known to what is used there. Origins before its own that it was not tested on are left out, and where it is of other
+// series, or reads other columns, those that it was not tested on; note says so.
+func (r *registrar) champion(ctx context.Context, v track.Version, candidate metric.Contender) (out metric.Contender, note string, err error) {
 	out.Model = candidate.Model
 	files, at, err := versionReader(ctx, r.env, v)
 	if err != nil {
-		return out, err
+		return out, "", err
 	}
-	raw, err := files.ReadFile(ctx, "backtest.parquet", maxBacktest)
+	past, err := pastOf(ctx, files, at, candidate.Model)
 	if err != nil {
-		return out, err
-	}
-	past, err := columnar.ReadPredictions(ctx, bytes.NewReader(raw))
-	if err != nil {
-		return out, fmt.Errorf("read backtest.parquet at %s: %w", at, err)
-	}
-	past, err = pointsOf(metric.Contender{Predictions: past, Model: candidate.Model}, candidate.Model)
-	if err != nil {
-		return out, err
+		return out, "", err
 	}
 	origin, err := calendar.ParseDay(v.Tags[tagOrigin])
 	if err != nil {
-		return out, fmt.Errorf("tag %s of version %s: %w", tagOrigin, v.Version, err)
+		return out, "", fmt.Errorf("tag %s of version %s: %w", tagOrigin, v.Version, err)
 	}
 	horizon, err := strconv.Atoi(v.Tags[tagHorizon])
 	if err != nil {
-		return out, fmt.Errorf("tag %s of version %s: %w", tagHorizon, v.Version, err)
+		return out, "", fmt.Errorf("tag %s of version %s: %w", tagHorizon, v.Version, err)
 	}
 	tested := distinctDays(past.Cutoff)
 	var later []calendar.Day
@@ -415,15 +437,36 @@ func (r *registrar) champion(ctx context.Context, v track.Version, candidate met
 	}
 	out.Predictions = past
 	if len(later) == 0 {
-		return out, nil
+		return out, "", nil
+	}
+	if onto(candidate.Predictions, past).Rows() == 0 {
+		return out, "the champion is of other series", nil
+	}
+	if err := (&Model{URL: at, reader: files}).fits(ctx, r.schema); KindOf(err) == KindConfig {
+		return out, errors.Unwrap(err).Error(), nil
+	} else if err != nil {
+		return out, "", err
 	}
 	fresh, err := r.forecastFrom(ctx, files, candidate.Model, later, horizon)
 	if err != nil {
-		return out, err
+		return out, "", err
 	}
 	// Series are known by their keys, and the champion may have been tested on fewer of them.
 	out.Predictions, err = backtest.Merge(onto(fresh, past), fresh)
-	return out, err
+	return out, "", err
+}
+
+// pastOf is what a model at rest forecast at its own test origins.
+func pastOf(ctx context.Context, files bundle.Reader, at, name string) (*backtest.Predictions, error) {
+	raw, err := files.ReadFile(ctx, "backtest.parquet", maxBacktest)
+	if err != nil {
+		return nil, err
+	}
+	past, err := columnar.ReadPredictions(ctx, bytes.NewReader(raw))
+	if err != nil {
+		return nil, fmt.Errorf("read backtest.parquet at %s: %w", at, err)
+	}
+	return pointsOf(metric.Contender{Predictions: past, Model: name}, name)
 }
 
 // onto returns the rows of p whose series q has too, with q's series.
@@ -479,7 +522,7 @@ func (r *registrar) stage(ctx context.Context, d Registration) error {
 		r.step.Warn("stages are of MLflow alone; the local registry has aliases")
 		return nil
 	}
-	if !d.Verdict.Better {
+	if d.Outcome == RefusedCandidate {
 		return st.SetStage(ctx, d.Model, d.Version, "Staging")
 	}
 	return st.SetStage(ctx, d.Model, d.Version, "Production")

@@ -46,11 +46,15 @@ func Validate(ctx context.Context, env Env, o ValidateOptions) (*Result, error) 
 		spec.Inputs = []string{dataStep}
 	}
 	v := &validation{env: env, o: o}
-	err := v.checkRoles()
-	if err == nil && o.Data.Source != "" {
-		if v.files, err = sourceFiles(ctx, env, o.Data.Source); err == nil {
-			spec.Sources, err = digestSources(ctx, v.files)
-		}
+	var err error
+	if o.Data.Source != "" {
+		v.files, err = sourceFiles(ctx, env, o.Data.Source)
+	}
+	if err == nil {
+		err = v.checkRoles()
+	}
+	if err == nil {
+		spec.Sources, err = digestSources(ctx, v.files)
 	}
 	if err != nil {
 		return runStep(ctx, env, stepSpec{Name: validateStep, Options: o, Force: true}, func(context.Context, *Step) error { return err })

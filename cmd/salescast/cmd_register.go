@@ -15,8 +15,9 @@ func (a *app) registerCommand() *cobra.Command {
 		Short: "Register the models, and make the better one champion",
 		Long: `Make a version of the ensemble and of each member in the model registry, with the alias challenger. It
 becomes champion where it is better out of sample than the champion, on the same origins and sales, by
-more than register.margin and by more than noise; the first must beat the seasonal naive forecast.
-Otherwise the champion stays, and the exit status is 10.
+more than register.margin and by more than noise; the first must beat the seasonal naive forecast, and so
+must one of your sales whose champion is of generated ones. Otherwise the champion stays, and the exit
+status is 10. What cannot be compared, such as models of other series, is promoted with --promote always.
 
 The registry is MLflow's where MLFLOW_TRACKING_URI is set; else it is local: register.folder, or the
 workspace.
@@ -38,6 +39,7 @@ decided what, when and on which figures. The same is in the tags of the version.
 	settingFlag(cmd, "prefix", "register.prefix")
 	settingFlag(cmd, "metric", "register.metric")
 	settingFlag(cmd, "margin", "register.margin")
+	settingFlag(cmd, "promote", "register.promote")
 	settingFlag(cmd, "stages", "register.stages")
 	cmd.Flags().Lookup("stages").NoOptDefVal = "true"
 	forceFlag(cmd, &force)

@@ -47,7 +47,7 @@ Writes the workspace, by default runs/NAME, where NAME is that of the configurat
 						err = serr
 					}
 				}
-				return res, err
+				return res, a.suggest(ctx, c, err)
 			})
 		},
 	}

@@ -195,7 +195,7 @@ func (a *app) prune(ctx context.Context, olderThan time.Duration, dryRun bool) e
 	for _, n := range p.Removed {
 		fmt.Fprintln(a.out, n)
 	}
-	fmt.Fprintf(a.err, "%d files, %s\n", len(p.Removed), size(p.Bytes))
+	a.log.Info().Msgf("%d files, %s", len(p.Removed), size(p.Bytes))
 	return nil
 }
 

@@ -23,7 +23,8 @@ validate/ in the workspace: panel.parquet, quarantine.parquet, report.json and r
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return a.step(cmd.Context(), cmd, func(ctx context.Context, env tasks.Env, c *config) (*tasks.Result, error) {
-				return tasks.Validate(ctx, env, c.validateOptions(force))
+				res, err := tasks.Validate(ctx, env, c.validateOptions(force))
+				return res, a.suggest(ctx, c, err)
 			})
 		},
 	}

@@ -33,9 +33,9 @@ func (a *app) configInitCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "init DATA.csv",
 		Short: "Write a commented salescast.yaml that fits a file of sales",
-		Long: `Look at the first rows of a CSV file (also .gz) and write a commented ` + configName + ` for it: which
-columns name a series, which is the date, which is to be forecast, and how often. What it guessed
-is marked; look it over, above all what is known of the future.
+		Long: `Look at the first rows of a CSV file (also .gz, and s3://) and write a commented ` + configName + ` for
+it: which columns name a series, which is the date, which is to be forecast, and how often. What it
+guessed is marked; look it over, above all what is known of the future. Of several files it looks at one.
 
 Reads the data file. Writes --to (default ` + configName + `), which must not exist unless --force; - is standard output.`,
 		Example: "  salescast config init sales.csv\n  salescast run",
@@ -50,15 +50,12 @@ Reads the data file. Writes --to (default ` + configName + `), which must not ex
 }
 
 func (a *app) configInit(ctx context.Context, data, to string, force bool) error {
-	cols, err := lookAt(data)
+	cols, err := a.lookAt(ctx, data)
 	if err != nil {
 		return &tasks.Error{Kind: tasks.KindOf(err), Op: "look at " + data, Err: err, Hint: "give a CSV file with a header, or .csv.gz"}
 	}
-	if err := ctx.Err(); err != nil {
-		return err
-	}
 	source := data
-	if to != "-" {
+	if to != "-" && !strings.Contains(data, "://") {
 		if rel, err := filepath.Rel(filepath.Dir(to), data); err == nil && !filepath.IsAbs(data) {
 			source = rel
 		}
@@ -87,19 +84,35 @@ type column struct {
 	order   []calendar.Day
 }
 
-// lookAt reads the header and the first rows of a CSV file.
-func lookAt(name string) ([]column, error) {
-	f, err := os.Open(name)
+// lookAt reads the header and the first rows of the first file of a source.
+func (a *app) lookAt(ctx context.Context, source string) ([]column, error) {
+	files, err := a.sourceFiles(ctx, source)
+	if err != nil {
+		return nil, err
+	}
+	f, err := files[0].Open(ctx)
 	if err != nil {
 		return nil, err
 	}
 	defer f.Close()
 	var r io.Reader = bufio.NewReader(f)
-	if strings.HasSuffix(name, ".gz") {
+	switch name := files[0].Name; {
+	case strings.HasSuffix(name, ".parquet"):
+		return nil, fmt.Errorf("%s is no CSV file", name)
+	case strings.HasSuffix(name, ".gz"):
 		if r, err = gzip.NewReader(r); err != nil {
 			return nil, err
 		}
 	}
+	cols, err := sample(r)
+	if err == nil {
+		err = ctx.Err()
+	}
+	return cols, err
+}
+
+// sample reads the header and the first rows of a CSV file.
+func sample(r io.Reader) ([]column, error) {
 	c := csv.NewReader(io.LimitReader(r, maxSample))
 	c.ReuseRecord = true
 	header, err := c.Read()
@@ -115,14 +128,14 @@ func lookAt(name string) ([]column, error) {
 	}
 	for range sampled {
 		rec, err := c.Read()
-		if err != nil { // the end, or the cut of the sample
+		if err != nil {
 			break
 		}
 		for i, v := range rec {
 			cols[i].see(strings.Clone(v))
 		}
 	}
-	return cols, nil
+	return cols, nil //nolint:nilerr // a row that cannot be read is the end, or the cut of the sample
 }
 
 func (c *column) see(v string) {
@@ -215,6 +228,51 @@ func frequency(days []calendar.Day) string {
 	return best
 }
 
+// suggest gives the refusal of a source that no configuration describes the configuration that its columns look like. It is not used as
+// it stands, because no look at the past tells what will be known of the future.
+func (a *app) suggest(ctx context.Context, c *config, err error) error {
+	refused, ok := errors.AsType[*tasks.Error](err)
+	if !ok || refused.Kind != tasks.KindConfig || c.Data.Source == "" || len(c.Data.Keys) > 0 {
+		return err
+	}
+	cols, lerr := a.lookAt(ctx, c.Data.Source)
+	if lerr != nil {
+		a.log.Debug().Err(lerr).Msg("no configuration can be suggested")
+		return err
+	}
+	cured := *refused
+	cured.Hint = fmt.Sprintf(`by their names and first rows the columns are %s: correct that, above all known_future, and give it as %s, or as it stands in the field `+
+		`of the configuration in Airflow's trigger form; "salescast config init %s" writes it with all other settings`, brief(guess(cols)), configName, c.Data.Source)
+	return &cured
+}
+
+// brief is a configuration of guesses alone, on one line.
+func brief(g roles) string {
+	var data []string
+	for _, s := range []struct{ key, value string }{
+		{"keys", list(g.keys)},
+		{"time", scalarYAML(g.time)},
+		{"target", scalarYAML(g.target)},
+		{"frequency", g.frequency},
+		{"known_future", list(g.known)},
+		{"past_only", list(g.past)},
+	} {
+		if s.value != "" && s.value != "[]" {
+			data = append(data, s.key+": "+s.value)
+		}
+	}
+	horizon := ""
+	if h := usualHorizon(g.frequency); h != "" {
+		horizon = ", forecast: {horizon: " + h + "}"
+	}
+	return "{data: {" + strings.Join(data, ", ") + "}" + horizon + "}"
+}
+
+// usualHorizon is how far ahead people plan, in steps of a frequency; "" of an unknown one.
+func usualHorizon(frequency string) string {
+	return map[string]string{"D": "28", "W": "8", "M": "6"}[frequency]
+}
+
 // starter is the file, with every key and its meaning.
 func starter(source string, cols []column) string {
 	g := guess(cols)
@@ -222,9 +280,8 @@ func starter(source string, cols []column) string {
 		"data.source": strconv.Quote(source), "data.keys": list(g.keys), "data.time": scalarYAML(g.time), "data.target": scalarYAML(g.target),
 		"data.frequency": g.frequency, "data.known_future": list(g.known), "data.past_only": list(g.past),
 	}
-	horizon := map[string]string{"D": "28", "W": "8", "M": "6"}[g.frequency]
-	if horizon != "" {
-		guessed["forecast.horizon"] = horizon
+	if h := usualHorizon(g.frequency); h != "" {
+		guessed["forecast.horizon"] = h
 	}
 	var b strings.Builder
 	fmt.Fprintf(&b, "# How to forecast %s.\n# Lines marked (guessed) come from a look at the data: check them.\n", filepath.Base(source))

@@ -89,6 +89,9 @@ func (a *app) complain(cmd *cobra.Command, err error) {
 	h := tasks.HintOf(err)
 	if a.started && a.global.logFormat == "json" { // asked for, so that whoever reads it sees a level
 		e := a.log.Error()
+		if k := tasks.KindOf(err); k == tasks.KindRefused || k == tasks.KindDrift || k == tasks.KindNothing { // an answer, which Airflow takes for one
+			e = a.log.Warn()
+		}
 		if h != "" {
 			e = e.Str("hint", h)
 		}

@@ -49,6 +49,7 @@ type config struct {
 		Prefix  string
 		Metric  string
 		Margin  float64
+		Promote string
 		Stages  bool
 		Folder  string
 	}
@@ -206,6 +207,10 @@ func settings() []setting {
 		},
 		{key: "register.metric", doc: "the score by which a candidate must be better than the champion out of sample", at: func(c *config) any { return &c.Register.Metric }, def: "wape", allowed: tasks.GateMetrics()},
 		{key: "register.margin", doc: "the share by which its score must be lower, such as 0.01", at: func(c *config) any { return &c.Register.Margin }, def: "0", max: 1},
+		{
+			key: "register.promote", doc: "when a candidate becomes champion: where it is better, or always, also where the two cannot be compared",
+			at: func(c *config) any { return &c.Register.Promote }, def: tasks.PromoteBetter, allowed: tasks.Promotions(),
+		},
 		{key: "register.stages", doc: "whether MLflow's deprecated stages are moved along with the aliases", at: func(c *config) any { return &c.Register.Stages }, def: "false"},
 		{key: "register.folder", doc: "without MLflow: the folder of the registry, relative to this file, or its s3:// URL, for workspaces that share one; empty is in the workspace", at: func(c *config) any { return &c.Register.Folder }, def: `""`},
 		{key: "report.title", doc: "the title of the report", at: func(c *config) any { return &c.Report.Title }, def: `""`},

@@ -72,7 +72,7 @@ func (c *config) forecastOptions(force bool) tasks.ForecastOptions {
 
 func (c *config) registerOptions(force bool) tasks.RegisterOptions {
 	r := c.Register
-	return tasks.RegisterOptions{Models: c.models(), Prefix: r.Prefix, Metric: r.Metric, Margin: r.Margin, Stages: r.Stages, Seed: c.Seed, Force: force}
+	return tasks.RegisterOptions{Models: c.models(), Prefix: r.Prefix, Metric: r.Metric, Margin: r.Margin, Promote: r.Promote, Stages: r.Stages, Seed: c.Seed, Force: force}
 }
 
 func (c *config) reportOptions(force bool) tasks.ReportOptions {

@@ -137,10 +137,17 @@ def test_a_step_with_nothing_to_do_is_skipped(run_dag, tmp_path):
 
 
 def test_promotion_can_be_left_out(run_dag, tmp_path):
-    state, _, states, calls = run_dag(tmp_path, {"promote": False}, SALESCAST_BIN=str(fake_binary(tmp_path)))
+    state, _, states, calls = run_dag(tmp_path, {"promote": "never"}, SALESCAST_BIN=str(fake_binary(tmp_path)))
     assert state == "success"
     assert states["register"] == "skipped"
     assert [call[0] for call in calls] == [step for step in STEPS if step != "register"]
+
+
+@pytest.mark.parametrize("promote", ["better", "always"])
+def test_the_gate_is_told_what_it_is_for(run_dag, tmp_path, promote):
+    state, _, _, calls = run_dag(tmp_path, {"promote": promote}, SALESCAST_BIN=str(fake_binary(tmp_path)))
+    assert state == "success"
+    assert [call[1:3] for call in calls if call[0] == "register"] == [["--promote", promote]]
 
 
 def test_inference_with_the_champion(run_dag, tmp_path):

@@ -11,6 +11,7 @@ from salescast_airflow.links import MLFLOW_URL, WORKSPACE_URL, MLflowRunLink, Wo
 from salescast_airflow.outcome import judge, read_result
 from salescast_airflow.sdk import AirflowException, AirflowSkipException, Asset, AssetAlias, BaseOperator
 
+_CONFIG = "salescast.yaml"
 _NOTHING = frozenset({"", "none", "null", "false", "0"})
 
 
@@ -20,7 +21,8 @@ class SalescastOperator(BaseOperator):
     :param command: the step, such as ``train``. (templated)
     :param args: more arguments, each one passed as it is. (templated)
     :param settings: keys of the configuration, such as ``{"forecast.horizon": "28"}``; empty values are left out. (templated)
-    :param config: the path of a ``salescast.yaml`` on the workers; none if empty. (templated)
+    :param config: the path of a ``salescast.yaml`` on the workers, or its text, which has several lines or begins with a brace; none if
+        empty. (templated)
     :param workspace: the URL of the workspace. By default ``<root>/<run id>``, see ``root``. (templated)
     :param root: the URL under which workspaces lie. By default the variable SALESCAST_WORKSPACE_ROOT, else ``s3://salescast/runs`` where
         the connection ``s3_conn_id`` exists, else the folder ``salescast/runs`` in Airflow's home, each followed by the DAG's id. Without
@@ -91,7 +93,7 @@ class SalescastOperator(BaseOperator):
         env["SALESCAST_STDIN_LIFELINE"] = "1"
         with tempfile.TemporaryDirectory(prefix="salescast-") as folder:
             result_file = os.path.join(folder, "result.json")
-            argv = self._argv(workspace, result_file)
+            argv = self._argv(workspace, result_file, folder)
             self.log.info("Running %s", argv)
             self._child = Child(argv, env, folder, self.log)
             code = self._child.wait()
@@ -106,13 +108,19 @@ class SalescastOperator(BaseOperator):
         if self._child is not None:
             self._child.stop()
 
-    def _argv(self, workspace, result_file):
+    def _argv(self, workspace, result_file, folder):
         argv = [find_binary(), self.command, *map(str, self.args or ())]
         for key, value in (self.settings or {}).items():
             if value not in (None, ""):
                 argv += ["--set", f"{key}={value}"]
-        if self.config:
-            argv += ["--config", self.config]
+        config = (self.config or "").strip()
+        if config.startswith("{") or "\n" in config:
+            # Named relative to the child's folder, because the program titles its report after the folder that a path names.
+            with open(os.path.join(folder, _CONFIG), "w", encoding="utf-8") as file:
+                file.write(config + "\n")
+            config = _CONFIG
+        if config:
+            argv += ["--config", config]
         return [*argv, "--workspace", workspace, "--log-format", "json", "--result-file", result_file]
 
     def _places(self, context, has_s3):

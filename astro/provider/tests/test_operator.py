@@ -55,6 +55,14 @@ def test_arguments_pass_as_they_are(fake, context, tmp_path):
     assert not os.path.exists(result["cwd"])
 
 
+@pytest.mark.parametrize("text", ["{data: {keys: [store]}}", "data:\n  keys: [store]\n", " {seed: 7}\n"])
+def test_a_configuration_may_be_text(fake, context, text):
+    """The program titles its report after the folder that its path names, which is a new one at each try: so it names none."""
+    fake("""path = argv[argv.index("--config") + 1]; result(path=path, text=open(path).read())""")
+    result = operator(config=text).execute(context)
+    assert (result["path"], result["text"]) == ("salescast.yaml", text.strip() + "\n")
+
+
 @pytest.mark.parametrize(
     ("root", "workspace", "want"),
     [
