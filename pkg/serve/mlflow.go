@@ -95,7 +95,7 @@ func (s *Server) readInvocation(r *http.Request) (*table, invocationParams, erro
 		if err != nil {
 			return nil, p, bodyProblem(err)
 		}
-		t, err := parseCSV(string(b), s.limits())
+		t, err := parseCSV(b, s.limits())
 		return t, p, err
 	case "application/json":
 	default:
@@ -136,10 +136,12 @@ func (s *Server) form(name string, raw json.RawMessage) (*table, error) {
 		if !bytes.HasPrefix(raw, []byte("[")) {
 			return nil, bad("%s is not a list of records", name)
 		}
-		return parseRecords(raw, s.limits())
+		p := newScanner(raw)
+		return p.whole(p.records(s.limits()))
 	case "inputs":
 		if bytes.HasPrefix(raw, []byte("{")) {
-			return parseColumns(raw, s.limits())
+			p := newScanner(raw)
+			return p.whole(p.columns(s.limits()))
 		}
 		return nil, bad("inputs must be an object of columns: the model reads named columns, no tensors")
 	case "dataframe_split":
@@ -160,10 +162,11 @@ func (s *Server) form(name string, raw json.RawMessage) (*table, error) {
 			if t.column(c) >= 0 {
 				return nil, bad("column %q is there twice", clip(c))
 			}
-			if _, err := t.add(c, s.limits()); err != nil {
+			if _, err := t.add(c, 0, s.limits()); err != nil {
 				return nil, err
 			}
 		}
+		out := newScanner(nil)
 		for i, row := range f.Data {
 			if len(row) != len(f.Columns) {
 				return nil, bad("row %d has %d values for %d columns", i+1, len(row), len(f.Columns))
@@ -173,9 +176,10 @@ func (s *Server) form(name string, raw json.RawMessage) (*table, error) {
 				if err != nil {
 					return nil, bad("row %d, column %q: %v", i+1, clip(f.Columns[c]), err)
 				}
-				t.cells[c][i] = cell
+				t.cells[c][i] = out.put(cell)
 			}
 		}
+		t.text = out.s
 		return t, nil
 	}
 	return nil, bad("the body must have exactly one of dataframe_split, dataframe_records, inputs, instances")
@@ -197,13 +201,14 @@ func (q *question) split(t *table) (history, plan *table, err error) {
 	}
 	sold := map[string]bool{}
 	id := make([]string, len(at.keys))
-	of := func(row int) string { t.text(at.keys, row, id); return joinID(id) }
+	of := func(row int) string { t.texts(at.keys, row, id); return joinID(id) }
 	for row := range t.rows {
-		if c := strings.TrimSpace(t.cells[at.target][row]); c != "" && !strings.EqualFold(c, "nan") && !strings.EqualFold(c, "null") {
+		if c := strings.TrimSpace(string(t.at(at.target, row))); c != "" && !strings.EqualFold(c, "nan") && !strings.EqualFold(c, "null") {
 			sold[of(row)] = true
 		}
 	}
-	history, plan = &table{columns: t.columns, cells: make([][]string, len(t.columns))}, &table{columns: t.columns, cells: make([][]string, len(t.columns))}
+	blank := func() *table { return &table{columns: t.columns, text: t.text, cells: make([][]cell, len(t.columns))} }
+	history, plan = blank(), blank()
 	for row := range t.rows {
 		to := plan
 		if sold[of(row)] {

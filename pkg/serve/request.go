@@ -1,8 +1,8 @@
 package serve
 
 import (
+	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
@@ -21,9 +21,6 @@ type forecastRequest struct {
 	Model string `json:"model"`
 	// Series are key values of known series that are forecast from the bundle's own history.
 	Series []map[string]any `json:"series"`
-	// History and Plan are rows: records, columns or CSV.
-	History json.RawMessage `json:"history"`
-	Plan    json.RawMessage `json:"plan"`
 	// Append puts the history after the bundle's own instead of in its place.
 	Append    bool      `json:"append"`
 	Horizon   *int      `json:"horizon"`
@@ -31,8 +28,8 @@ type forecastRequest struct {
 	Drivers   bool      `json:"drivers"`
 	// Totals asks for the sums of all series and by key.
 	Totals bool `json:"totals"`
-	// csv is the history of a body that is CSV itself.
-	csv string
+	// history and plan are the rows of these fields, nil where there are none.
+	history, plan *table
 }
 
 // question is a checked request: panels whose series have one origin each.
@@ -211,7 +208,7 @@ const firstDay, lastDay calendar.Day = 0, 84370
 
 // day reads a date near the model's time: others are mistakes, and grids that reach them would be huge.
 func (q *question) day(t *table, l layout, row int, what string) (calendar.Day, error) {
-	text := strings.TrimSpace(t.cells[l.time][row])
+	text := strings.TrimSpace(string(t.at(l.time, row)))
 	if len(text) > 10 && (text[10] == 'T' || text[10] == ' ') && strings.Trim(text[11:], "0:.Z+") == "" {
 		text = text[:10] // midnight
 	}
@@ -225,11 +222,11 @@ func (q *question) day(t *table, l layout, row int, what string) (calendar.Day, 
 	return d, nil
 }
 
-func (t *table) text(cols []int, row int, dst []string) {
+func (t *table) texts(cols []int, row int, dst []string) {
 	for i, c := range cols {
 		dst[i] = ""
 		if c >= 0 {
-			dst[i] = t.cells[c][row]
+			dst[i] = string(t.at(c, row))
 		}
 	}
 }
@@ -238,7 +235,7 @@ func (t *table) number(c, row int, what string) (float32, error) {
 	if c < 0 {
 		return nan32, nil
 	}
-	v, err := number(t.cells[c][row])
+	v, err := number(t.at(c, row))
 	if err != nil {
 		return v, bad("%s row %d, column %q: %v", what, row+1, t.columns[c], err)
 	}
@@ -309,7 +306,7 @@ func (q *question) readPlan(t *table) (*changes, error) {
 			}
 			return nil, err
 		}
-		t.text(at.keys, row, id)
+		t.texts(at.keys, row, id)
 		key := planKey{joinID(id), step}
 		if _, twice := ch.values[key]; twice {
 			return nil, bad("plan row %d: the series has another row on %s", row+1, d)
@@ -401,8 +398,8 @@ func (q *question) build(ctx context.Context, t *table, at layout, l limits) (*p
 func (q *question) straight(t *table, at layout) (p *panel.Panel, ok bool) {
 	known := q.view.history
 	keys, static := make([]string, len(at.keys)), make([]string, len(at.static))
-	t.text(at.keys, 0, keys)
-	t.text(at.static, 0, static)
+	t.texts(at.keys, 0, keys)
+	t.texts(at.static, 0, static)
 	q.knownStatic(at, keys, static)
 	p = &panel.Panel{Frequency: known.Frequency, Offsets: []int{0, t.rows}}
 	for i, k := range known.Keys {
@@ -412,18 +409,20 @@ func (q *question) straight(t *table, at layout) (p *panel.Panel, ok bool) {
 		p.Static = append(p.Static, panel.Key{Name: k.Name, Levels: static[i : i+1], Codes: []int32{0}})
 	}
 	for _, c := range slices.Concat(at.keys, at.static) {
-		if c >= 0 && !constant(t.cells[c]) {
+		if c >= 0 && !t.constant(c) {
 			return nil, false
 		}
 	}
-	for row, text := range t.cells[at.time] {
-		d, err := calendar.ParseDay(text)
-		step, onGrid := known.Frequency.Step(d)
-		if err != nil || !onGrid || d < firstDay || d > lastDay || row > 0 && step != p.Start[0]+calendar.Step(row) {
+	first, err := calendar.ParseDay(string(t.at(at.time, 0)))
+	start, onGrid := known.Frequency.Step(first)
+	if err != nil || !onGrid || first < firstDay || known.Frequency.Day(start+calendar.Step(t.rows-1)) > lastDay {
+		return nil, false
+	}
+	p.Start = []calendar.Step{start}
+	var text [10]byte
+	for row := range t.rows {
+		if !bytes.Equal(t.at(at.time, row), appendDay(text[:0], known.Frequency.Day(start+calendar.Step(row)))) {
 			return nil, false
-		}
-		if row == 0 {
-			p.Start = []calendar.Step{step}
 		}
 	}
 	values := make([]float32, t.rows*(1+len(at.covs)))
@@ -444,9 +443,11 @@ func (q *question) straight(t *table, at layout) (p *panel.Panel, ok bool) {
 	return p, p.Observed[0]
 }
 
-func constant(cells []string) bool {
-	for _, c := range cells {
-		if c != cells[0] {
+// constant says whether all rows have the same text in a column.
+func (t *table) constant(c int) bool {
+	first := t.at(c, 0)
+	for row := range t.rows {
+		if !bytes.Equal(t.at(c, row), first) {
 			return false
 		}
 	}
@@ -460,7 +461,7 @@ func (t *table) numbers(c int, dst []float32) bool {
 		if c < 0 {
 			continue
 		}
-		v, err := number(t.cells[c][row])
+		v, err := number(t.at(c, row))
 		if err != nil {
 			return false
 		}
@@ -505,8 +506,8 @@ func (q *question) addRows(b *panel.Builder, t *table, at layout, l limits) erro
 				return err
 			}
 		}
-		t.text(at.keys, row, keys)
-		t.text(at.static, row, static)
+		t.texts(at.keys, row, keys)
+		t.texts(at.static, row, static)
 		if slices.Contains(at.static, -1) {
 			q.knownStatic(at, keys, static)
 		}

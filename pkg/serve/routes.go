@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"net/url"
@@ -246,25 +247,34 @@ func readBody(r *http.Request) ([]byte, error) {
 	return b.Bytes(), nil
 }
 
-// decodeRows is decode for a body that is mostly rows: those of the named fields are left in to as they are written, for parseTable.
-func decodeRows(r *http.Request, v any, names []string, to ...*json.RawMessage) error {
+// decodeRows is decode for a body that is mostly rows: those of the named fields are read into tables.
+func decodeRows(r *http.Request, v any, l limits, rows map[string]**table) error {
 	b, err := readJSON(r)
 	if err != nil {
 		return err
 	}
-	rest, values, err := cut(b, names...)
+	p := newScanner(b)
+	var wrong error
+	read := map[string]bool{}
+	rest, err := p.object(func(name string) (bool, error) {
+		to, ok := rows[name]
+		if !ok {
+			return false, nil
+		}
+		if read[name] {
+			return false, fmt.Errorf("field %q is there twice", name)
+		}
+		read[name] = true
+		*to, wrong = p.table(l)
+		return true, wrong
+	})
+	if wrong != nil {
+		return wrong
+	}
 	if err != nil {
 		return bad("the body is not what this route reads: %v", err).hint("GET /openapi.json describes it")
 	}
-	if err := unmarshal(rest, v); err != nil {
-		return err
-	}
-	for i, raw := range values {
-		if raw != nil {
-			*to[i] = raw
-		}
-	}
-	return nil
+	return unmarshal(rest, v)
 }
 
 func unmarshal(b []byte, v any) error {
@@ -289,14 +299,14 @@ func bodyProblem(err error) error {
 func (s *Server) limits() limits { return limits{rows: s.o.MaxRows, columns: maxColumns} }
 
 // readForecast reads the body as JSON, or as CSV with the rest in the query.
-func readForecast(r *http.Request) (*forecastRequest, error) {
+func readForecast(r *http.Request, l limits) (*forecastRequest, error) {
 	q := &forecastRequest{}
 	kind, _, err := mediaType(r)
 	if err != nil {
 		return nil, err
 	}
 	if kind != "text/csv" {
-		if err := decodeRows(r, q, []string{"history", "plan"}, &q.History, &q.Plan); err != nil {
+		if err := decodeRows(r, q, l, map[string]**table{"history": &q.history, "plan": &q.plan}); err != nil {
 			return nil, err
 		}
 		return q, q.fromQuery(r.URL.Query())
@@ -305,8 +315,14 @@ func readForecast(r *http.Request) (*forecastRequest, error) {
 	if err != nil {
 		return nil, err
 	}
-	if q.csv = string(b); q.csv == "" {
+	if len(b) == 0 {
 		return nil, bad("the body is empty").hint("its first line names the columns")
+	}
+	if q.history, err = parseCSV(b, l); err != nil {
+		return nil, err
+	}
+	if q.history.rows == 0 {
+		return nil, bad("the CSV has no row after its first line")
 	}
 	return q, q.fromQuery(r.URL.Query())
 }
@@ -347,32 +363,8 @@ func (q *forecastRequest) fromQuery(v url.Values) error {
 	return nil
 }
 
-// rows are those of the history.
-func (q *forecastRequest) rows(l limits) (*table, error) {
-	if q.csv != "" {
-		t, err := parseCSV(q.csv, l)
-		if err == nil && t.rows == 0 {
-			err = bad("the CSV has no row after its first line")
-		}
-		return t, err
-	}
-	return parseTable(q.History, l)
-}
-
 // question checks a request against the model that it names; release must be called when the answer was written.
-func (s *Server) question(ctx context.Context, r *forecastRequest, changed json.RawMessage) (base, other *question, release func(), err error) {
-	history, err := r.rows(s.limits())
-	if err != nil {
-		return nil, nil, nil, err
-	}
-	plan, err := parseTable(r.Plan, s.limits())
-	if err != nil {
-		return nil, nil, nil, err
-	}
-	changes, err := parseTable(changed, s.limits())
-	if err != nil {
-		return nil, nil, nil, err
-	}
+func (s *Server) question(ctx context.Context, r *forecastRequest, changed *table) (base, other *question, release func(), err error) {
 	v, done, err := s.models.acquire(r.Model)
 	if err != nil {
 		return nil, nil, nil, err
@@ -385,17 +377,17 @@ func (s *Server) question(ctx context.Context, r *forecastRequest, changed json.
 	if base, err = newQuestion(v, r.Horizon, r.Quantiles, r.Drivers); err != nil {
 		return nil, nil, nil, err
 	}
-	planned, err := base.readPlan(plan)
+	planned, err := base.readPlan(r.plan)
 	if err != nil {
 		return nil, nil, nil, err
 	}
 	if changed == nil {
-		return base, nil, done, base.resolve(ctx, r, history, planned, s.limits())
+		return base, nil, done, base.resolve(ctx, r, r.history, planned, s.limits())
 	}
 	if other, err = newQuestion(v, r.Horizon, r.Quantiles, r.Drivers); err != nil {
 		return nil, nil, nil, err
 	}
-	extra, err := other.readPlan(changes)
+	extra, err := other.readPlan(changed)
 	if err != nil {
 		return nil, nil, nil, err
 	}
@@ -405,14 +397,14 @@ func (s *Server) question(ctx context.Context, r *forecastRequest, changed json.
 	if len(planned.series) == 0 {
 		planned.series = extra.series
 	}
-	if err = base.resolve(ctx, r, history, planned, s.limits()); err != nil {
+	if err = base.resolve(ctx, r, r.history, planned, s.limits()); err != nil {
 		return nil, nil, nil, err
 	}
-	return base, other, done, other.resolve(ctx, r, history, planned.over(extra), s.limits())
+	return base, other, done, other.resolve(ctx, r, r.history, planned.over(extra), s.limits())
 }
 
 func (s *Server) forecast(w http.ResponseWriter, r *http.Request) error {
-	req, err := readForecast(r)
+	req, err := readForecast(r, s.limits())
 	if err != nil {
 		return err
 	}

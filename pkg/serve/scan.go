@@ -1,25 +1,47 @@
 package serve
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"strings"
 	"unicode/utf8"
 )
 
-// scanner reads JSON where it lies: rows are most of a request, and their cells are substrings of it. It accepts what encoding/json
-// accepts, and leaves texts with escapes to it.
+// scanner reads JSON where it lies: rows are most of a request, and their cells are places in it. It accepts what encoding/json accepts,
+// and leaves texts with rarer escapes to it. What is not in the JSON as it is meant is put behind it.
 type scanner struct {
-	s  string
-	at int
+	// s[:end] is the JSON.
+	s       []byte
+	at, end int
+}
+
+func newScanner(raw []byte) *scanner { return &scanner{s: raw, end: len(raw)} }
+
+// cell is a place in a text, 0 to 0 where there is nothing.
+type cell struct{ from, to uint32 }
+
+func (p *scanner) of(c cell) []byte { return p.s[c.from:c.to] }
+
+// put writes a text behind the JSON.
+func (p *scanner) put(text string) cell {
+	from := len(p.s)
+	p.s = append(p.s, text...)
+	return cell{uint32(from), uint32(len(p.s))}
 }
 
 var errShort = errors.New("unexpected end of JSON input")
 
 // space skips white space and returns the next byte, 0 at the end.
 func (p *scanner) space() byte {
-	for ; p.at < len(p.s); p.at++ {
+	if p.at < p.end && p.s[p.at] > ' ' {
+		return p.s[p.at]
+	}
+	return p.skipSpace()
+}
+
+func (p *scanner) skipSpace() byte {
+	for ; p.at < p.end; p.at++ {
 		switch c := p.s[p.at]; c {
 		case ' ', '\t', '\r', '\n':
 		default:
@@ -30,10 +52,10 @@ func (p *scanner) space() byte {
 }
 
 func (p *scanner) unexpected() error {
-	if p.at >= len(p.s) {
+	if p.at >= p.end {
 		return errShort
 	}
-	r, _ := utf8.DecodeRuneInString(p.s[p.at:])
+	r, _ := utf8.DecodeRune(p.s[p.at:p.end])
 	return fmt.Errorf("unexpected character %q", r)
 }
 
@@ -65,44 +87,68 @@ func (p *scanner) next(before bool, end byte) (more bool, err error) {
 	return true, nil
 }
 
+// asIs has the bytes that stand for themselves in a string.
+var asIs = func() (t [256]bool) {
+	for c := ' '; c < utf8.RuneSelf; c++ {
+		t[c] = c != '"' && c != '\\'
+	}
+	return t
+}()
+
 // text reads a string.
-func (p *scanner) text() (string, error) {
-	if err := p.take('"'); err != nil {
-		return "", err
+func (p *scanner) text() (cell, error) {
+	raw, plain, err := p.raw()
+	if err != nil || plain {
+		return raw, err
 	}
-	start, escaped, wide := p.at, false, false
-	for ; p.at < len(p.s); p.at++ {
-		switch c := p.s[p.at]; {
-		case c == '"':
-			p.at++
-			if s := p.s[start : p.at-1]; !escaped && (!wide || utf8.ValidString(s)) {
-				return s, nil
-			}
-			if s, ok := unescape(p.s[start : p.at-1]); ok && (!wide || utf8.ValidString(s)) {
-				return s, nil
-			}
-			var out string
-			err := json.Unmarshal([]byte(p.s[start-1:p.at]), &out)
-			return out, err
-		case c == '\\':
-			p.at++
-			escaped = true
-		case c < ' ':
-			return "", p.unexpected()
-		case c >= utf8.RuneSelf:
-			wide = true
-		}
-	}
-	return "", errShort
+	from := len(p.s)
+	p.s, err = decoded(p.s, p.s[raw.from-1:raw.to+1])
+	return cell{uint32(from), uint32(len(p.s))}, err
 }
 
-// unescape replaces the escapes of one letter, which are all that CSV text needs.
-func unescape(s string) (string, bool) {
-	out := make([]byte, 0, len(s))
+// raw reads a string as it is written between its quotes; plain says that it means what is written.
+func (p *scanner) raw() (c cell, plain bool, err error) {
+	if err := p.take('"'); err != nil {
+		return c, false, err
+	}
+	start, plain := p.at, true
+	for ; p.at < p.end; p.at++ {
+		c := p.s[p.at]
+		if asIs[c] {
+			continue
+		}
+		switch {
+		case c == '"':
+			p.at++
+			return cell{uint32(start), uint32(p.at - 1)}, plain, nil
+		case c < ' ':
+			return cell{}, false, p.unexpected()
+		case c == '\\':
+			p.at++
+		}
+		plain = false
+	}
+	return c, false, errShort
+}
+
+// decoded appends what a quoted string means.
+func decoded(out, quoted []byte) ([]byte, error) {
+	if raw := quoted[1 : len(quoted)-1]; utf8.Valid(raw) {
+		if s, ok := unescape(out, raw); ok {
+			return s, nil
+		}
+	}
+	var text string
+	err := json.Unmarshal(quoted, &text)
+	return append(out, text...), err
+}
+
+// unescape appends s to out and replaces the escapes of one letter, which are all that CSV text needs.
+func unescape(out, s []byte) ([]byte, bool) {
 	for {
-		i := strings.IndexByte(s, '\\')
+		i := bytes.IndexByte(s, '\\')
 		if i < 0 {
-			return string(append(out, s...)), true
+			return append(out, s...), true
 		}
 		out = append(out, s[:i]...)
 		switch s[i+1] { // text has seen what follows
@@ -115,23 +161,23 @@ func unescape(s string) (string, bool) {
 		case 't':
 			out = append(out, '\t')
 		default:
-			return "", false
+			return nil, false
 		}
 		s = s[i+2:]
 	}
 }
 
 // name reads the name of an object's field and the colon.
-func (p *scanner) name() (string, error) {
+func (p *scanner) name() (cell, error) {
 	name, err := p.text()
 	if err != nil {
-		return "", err
+		return name, err
 	}
 	return name, p.take(':')
 }
 
 // cell reads a value of a row: text, or a number as it is written.
-func (p *scanner) cell() (string, error) {
+func (p *scanner) cell() (cell, error) {
 	c := p.space()
 	switch {
 	case c == '"':
@@ -139,42 +185,45 @@ func (p *scanner) cell() (string, error) {
 	case c == '-' || c >= '0' && c <= '9':
 		return p.number()
 	case c == '{' || c == '[':
-		return "", errNoCell
+		return cell{}, errNoCell
 	}
 	for _, w := range literals {
-		if strings.HasPrefix(p.s[p.at:], w.name) {
+		if bytes.HasPrefix(p.s[p.at:p.end], []byte(w.name)) {
 			p.at += len(w.name)
-			return w.cell, nil
+			if w.cell == "" {
+				return cell{}, nil
+			}
+			return p.put(w.cell), nil
 		}
 	}
-	return "", p.unexpected()
+	return cell{}, p.unexpected()
 }
 
 var errNoCell = errors.New("the value is neither text nor a number")
 
 var literals = [...]struct{ name, cell string }{{"null", ""}, {"true", "1"}, {"false", "0"}}
 
-func (p *scanner) number() (string, error) {
+func (p *scanner) number() (cell, error) {
 	start := p.at
 	p.one('-', '-')
 	if !p.one('0', '0') && !p.digits() {
-		return "", p.unexpected()
+		return cell{}, p.unexpected()
 	}
 	if p.one('.', '.') && !p.digits() {
-		return "", p.unexpected()
+		return cell{}, p.unexpected()
 	}
 	if p.one('e', 'E') {
 		p.one('+', '-')
 		if !p.digits() {
-			return "", p.unexpected()
+			return cell{}, p.unexpected()
 		}
 	}
-	return p.s[start:p.at], nil
+	return cell{uint32(start), uint32(p.at)}, nil
 }
 
 // one skips a or b.
 func (p *scanner) one(a, b byte) bool {
-	if p.at < len(p.s) && (p.s[p.at] == a || p.s[p.at] == b) {
+	if p.at < p.end && (p.s[p.at] == a || p.s[p.at] == b) {
 		p.at++
 		return true
 	}
@@ -182,18 +231,20 @@ func (p *scanner) one(a, b byte) bool {
 }
 
 func (p *scanner) digits() bool {
-	from := p.at
-	for p.at < len(p.s) && p.s[p.at] >= '0' && p.s[p.at] <= '9' {
-		p.at++
+	s, from := p.s[:p.end], p.at
+	i := from
+	for i < len(s) && s[i] >= '0' && s[i] <= '9' {
+		i++
 	}
-	return p.at > from
+	p.at = i
+	return i > from
 }
 
 // skip passes over any value, looking for its end only: whoever reads the value finds what is wrong in it.
 func (p *scanner) skip() error {
 	p.space()
 	start, depth := p.at, 0
-	for ; p.at < len(p.s); p.at++ {
+	for ; p.at < p.end; p.at++ {
 		switch p.s[p.at] {
 		case '"':
 			if !p.quoted() {
@@ -223,7 +274,7 @@ func (p *scanner) skip() error {
 // quoted moves from the quote that begins a string to the one that ends it.
 func (p *scanner) quoted() bool {
 	for p.at++; ; p.at++ {
-		i := strings.IndexByte(p.s[p.at:], '"')
+		i := bytes.IndexByte(p.s[p.at:p.end], '"')
 		if i < 0 {
 			return false
 		}
@@ -239,43 +290,41 @@ func (p *scanner) quoted() bool {
 	}
 }
 
-// cut takes the rows out of an object: for the named fields it returns the text of their values, and for the rest the object with null
-// in their place.
-func cut(body []byte, names ...string) (rest []byte, values []json.RawMessage, err error) {
-	p := &scanner{s: string(body)}
-	values = make([]json.RawMessage, len(names))
-	kept := 0
+// object reads the fields of an object: read takes those that it knows, whose value the scanner stands before, and the others are
+// returned as an object. What is no object is returned as it is.
+func (p *scanner) object(read func(name string) (taken bool, err error)) (rest []byte, err error) {
 	if p.space() != '{' {
-		return body, values, nil
+		return p.s[p.at:p.end], nil
 	}
 	p.at++
+	rest = []byte{'{'}
 	for first := true; ; first = false {
 		more, err := p.next(first, '}')
 		if err != nil {
-			return nil, nil, err
+			return nil, err
 		}
 		if !more {
-			return append(rest, body[kept:]...), values, nil
+			return append(append(rest, '}'), p.s[p.at:p.end]...), nil
 		}
+		from := p.at
 		name, err := p.name()
 		if err != nil {
-			return nil, nil, err
+			return nil, err
 		}
 		p.space()
-		from := p.at
+		taken, err := read(string(p.of(name)))
+		if err != nil {
+			return nil, err
+		}
+		if taken {
+			continue
+		}
 		if err := p.skip(); err != nil {
-			return nil, nil, err
+			return nil, err
 		}
-		for i, n := range names {
-			if n != name {
-				continue
-			}
-			if values[i] != nil {
-				return nil, nil, fmt.Errorf("field %q is there twice", name)
-			}
-			values[i] = body[from:p.at:p.at]
-			rest = append(append(rest, body[kept:from]...), "null"...)
-			kept = p.at
+		if len(rest) > 1 {
+			rest = append(rest, ',')
 		}
+		rest = append(rest, p.s[from:p.at]...)
 	}
 }

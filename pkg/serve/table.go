@@ -8,15 +8,17 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 )
 
-// table is rows of text cells by column. A cell that was absent or null is "".
+// table is rows of cells by column. A cell is text as it was written; one that was absent or null is empty.
 type table struct {
 	columns []string
-	// cells are by column.
-	cells [][]string
+	// text has what the cells, which are by column, are places in.
+	text  []byte
+	cells [][]cell
 	rows  int
 }
 
@@ -35,12 +37,19 @@ func (t *table) column(name string) int {
 	return -1
 }
 
-func (t *table) add(name string, l limits) (int, error) {
+// at is a cell; it is valid as long as the body of the request is.
+func (t *table) at(c, row int) []byte {
+	one := t.cells[c][row]
+	return t.text[one.from:one.to]
+}
+
+// add begins a column, with room for more rows.
+func (t *table) add(name string, more int, l limits) (int, error) {
 	if len(t.columns) >= l.columns {
 		return 0, bad("there are more than %d columns", l.columns)
 	}
 	t.columns = append(t.columns, name)
-	t.cells = append(t.cells, make([]string, t.rows))
+	t.cells = append(t.cells, make([]cell, t.rows, t.rows+more))
 	return len(t.columns) - 1, nil
 }
 
@@ -51,29 +60,29 @@ func (t *table) tooLong(l limits) error {
 	return nil
 }
 
-// parseTable reads rows as JSON records, as a JSON object of columns, or as CSV in a JSON string.
-func parseTable(raw json.RawMessage, l limits) (*table, error) {
-	raw = bytes.TrimSpace(raw)
-	if len(raw) == 0 || string(raw) == "null" {
-		return nil, nil //nolint:nilnil // no rows are no table
-	}
-	switch raw[0] {
+// table reads rows as JSON records, as a JSON object of columns, or as CSV in a JSON string; null is nil.
+func (p *scanner) table(l limits) (*table, error) {
+	switch p.space() {
 	case '[':
-		return parseRecords(raw, l)
+		return p.records(l)
 	case '{':
-		return parseColumns(raw, l)
+		return p.columns(l)
 	case '"':
-		p := &scanner{s: string(raw)}
-		s, err := p.text()
-		if err == nil {
-			err = p.end()
+		return p.csv(l)
+	case 'n':
+		if c, err := p.cell(); err == nil && c.to == 0 {
+			return nil, nil //nolint:nilnil // no rows are no table
 		}
-		if err != nil {
-			return nil, bad("rows are no valid JSON string")
-		}
-		return parseCSV(s, l)
 	}
 	return nil, bad("rows are neither a list of records, nor an object of columns, nor CSV text").hint(`send [{"date":"2026-01-31",...}], {"date":[...],...} or "date,...\n..."`)
+}
+
+// whole wants nothing after the rows.
+func (p *scanner) whole(t *table, err error) (*table, error) {
+	if p.space(); err == nil && p.at < p.end {
+		return nil, bad("something follows the rows")
+	}
+	return t, err
 }
 
 // decoder reads numbers as they are written.
@@ -83,8 +92,7 @@ func decoder(raw []byte) *json.Decoder {
 	return d
 }
 
-func parseRecords(raw []byte, l limits) (*table, error) {
-	p := &scanner{s: string(raw)}
+func (p *scanner) records(l limits) (*table, error) {
 	if err := p.take('['); err != nil {
 		return nil, bad("rows: %v", err)
 	}
@@ -96,7 +104,8 @@ func parseRecords(raw []byte, l limits) (*table, error) {
 			return nil, bad("row %d: %v", t.rows+1, err)
 		}
 		if !more {
-			return t, p.end()
+			t.text = p.s
+			return t, nil
 		}
 		if p.space() != '{' {
 			return nil, bad("row %d is not an object of columns", t.rows+1)
@@ -107,10 +116,16 @@ func parseRecords(raw []byte, l limits) (*table, error) {
 			return nil, err
 		}
 		for c := range t.cells {
-			t.cells[c] = append(t.cells[c], "")
+			t.cells[c] = append(t.cells[c], cell{})
 		}
+		from := p.at
 		if err := t.record(p, index, l); err != nil {
 			return nil, err
+		}
+		if t.rows == 1 { // the others are about as long
+			for c := range t.cells {
+				t.cells[c] = slices.Grow(t.cells[c], min(l.rows, (p.end-p.at)/(p.at-from)+1))
+			}
 		}
 	}
 }
@@ -130,27 +145,20 @@ func (t *table) record(p *scanner, index map[string]int, l limits) error {
 			return bad("row %d: %v", t.rows, err)
 		}
 		c := guess
-		if c >= len(t.columns) || t.columns[c] != name {
+		if c >= len(t.columns) || string(p.of(name)) != t.columns[c] {
 			var ok bool
-			if c, ok = index[name]; !ok {
-				if c, err = t.add(name, l); err != nil {
+			if c, ok = index[string(p.of(name))]; !ok {
+				name := string(p.of(name))
+				if c, err = t.add(name, 0, l); err != nil {
 					return err
 				}
 				index[name] = c
 			}
 		}
 		if t.cells[c][t.rows-1], err = p.cell(); err != nil {
-			return bad("row %d, column %q: %v", t.rows, clip(name), err)
+			return bad("row %d, column %q: %v", t.rows, clip(t.columns[c]), err)
 		}
 	}
-}
-
-// end wants nothing more.
-func (p *scanner) end() error {
-	if p.space(); p.at < len(p.s) {
-		return bad("something follows the rows")
-	}
-	return nil
 }
 
 func cellOf(v any) (string, error) {
@@ -170,8 +178,7 @@ func cellOf(v any) (string, error) {
 	return "", errNoCell
 }
 
-func parseColumns(raw []byte, l limits) (*table, error) {
-	p := &scanner{s: string(raw)}
+func (p *scanner) columns(l limits) (*table, error) {
 	if err := p.take('{'); err != nil {
 		return nil, bad("columns: %v", err)
 	}
@@ -182,12 +189,14 @@ func parseColumns(raw []byte, l limits) (*table, error) {
 			return nil, bad("columns: %v", err)
 		}
 		if !more {
-			return t, p.end()
+			t.text = p.s
+			return t, nil
 		}
-		name, err := p.name()
+		place, err := p.name()
 		if err != nil {
 			return nil, bad("columns: %v", err)
 		}
+		name := string(p.of(place))
 		if t.column(name) >= 0 {
 			return nil, bad("column %q is there twice", clip(name))
 		}
@@ -201,7 +210,7 @@ func parseColumns(raw []byte, l limits) (*table, error) {
 		if len(values) != t.rows {
 			return nil, bad("column %q has %d values, the first column has %d", clip(name), len(values), t.rows)
 		}
-		c, err := t.add(name, l)
+		c, err := t.add(name, 0, l)
 		if err != nil {
 			return nil, err
 		}
@@ -210,7 +219,7 @@ func parseColumns(raw []byte, l limits) (*table, error) {
 }
 
 // column reads a list of cells, about n of them; null is an empty list.
-func (p *scanner) column(name string, n int, l limits) ([]string, error) {
+func (p *scanner) column(name string, n int, l limits) ([]cell, error) {
 	switch p.space() {
 	case '[':
 		p.at++
@@ -222,33 +231,104 @@ func (p *scanner) column(name string, n int, l limits) ([]string, error) {
 	default:
 		return nil, bad("column %q is not a list", clip(name))
 	}
-	out := make([]string, 0, n)
+	out := make([]cell, 0, n)
 	for {
 		more, err := p.next(len(out) == 0, ']')
 		if err == nil && !more {
 			return out, nil
 		}
-		var cell string
+		var one cell
 		if err == nil {
-			cell, err = p.cell()
+			one, err = p.cell()
 		}
 		if err != nil {
 			return nil, bad("column %q, row %d: %v", clip(name), len(out)+1, err)
 		}
-		out = append(out, cell)
+		out = append(out, one)
 		if len(out) > l.rows {
 			return nil, (&table{rows: len(out)}).tooLong(l)
 		}
 	}
 }
 
-// parseCSV reads text whose first line names the columns; cells are substrings of it.
-func parseCSV(text string, l limits) (*table, error) {
-	next := quotedCSV(text)
-	if !strings.Contains(text, `"`) {
-		next = plainCSV(text)
+// csv reads the CSV in a JSON string.
+func (p *scanner) csv(l limits) (*table, error) {
+	raw, plain, err := p.raw()
+	text := p.of(raw)
+	if err == nil && !plain {
+		text, err = decoded(make([]byte, 0, len(text)), p.s[raw.from-1:raw.to+1])
 	}
-	head, err := next()
+	if err != nil {
+		return nil, bad("rows are no valid JSON string")
+	}
+	return parseCSV(text, l)
+}
+
+// parseCSV reads text whose first line names the columns. The table keeps the text.
+func parseCSV(text []byte, l limits) (*table, error) {
+	if bytes.IndexByte(text, '"') >= 0 {
+		return quotedCSV(text, l)
+	}
+	return plainCSV(text, l)
+}
+
+// quotedCSV reads any CSV.
+func quotedCSV(text []byte, l limits) (*table, error) {
+	r := csv.NewReader(bytes.NewReader(text))
+	r.ReuseRecord = true
+	out := newScanner(make([]byte, 0, len(text)))
+	var row []cell
+	return csvTable(text, l, func() ([]byte, []cell, error) {
+		rec, err := r.Read()
+		row = row[:0]
+		for _, v := range rec {
+			row = append(row, out.put(v))
+		}
+		return out.s, row, err
+	})
+}
+
+// plainCSV is quotedCSV for text without a quote.
+func plainCSV(text []byte, l limits) (*table, error) {
+	var row []cell
+	at, line, columns := 0, 0, 0
+	return csvTable(text, l, func() ([]byte, []cell, error) {
+		for at < len(text) {
+			from, to := at, len(text)
+			if i := bytes.IndexByte(text[at:], '\n'); i >= 0 {
+				to = at + i
+			}
+			at = to + 1
+			line++
+			if to > from && text[to-1] == '\r' {
+				to--
+			}
+			if from == to {
+				continue
+			}
+			row = row[:0]
+			for i := from; i < to; i++ {
+				if text[i] == ',' {
+					row = append(row, cell{uint32(from), uint32(i)})
+					from = i + 1
+				}
+			}
+			row = append(row, cell{uint32(from), uint32(to)})
+			if columns == 0 {
+				columns = len(row)
+			}
+			if len(row) != columns {
+				return nil, nil, &csv.ParseError{StartLine: line, Line: line, Column: 1, Err: csv.ErrFieldCount}
+			}
+			return text, row, nil
+		}
+		return text, nil, io.EOF
+	})
+}
+
+// csvTable makes a table of records, whose cells are places in the text that comes with them.
+func csvTable(text []byte, l limits, next func() ([]byte, []cell, error)) (*table, error) {
+	out, head, err := next()
 	if errors.Is(err, io.EOF) {
 		return nil, bad("the CSV is empty").hint("its first line names the columns")
 	}
@@ -256,7 +336,9 @@ func parseCSV(text string, l limits) (*table, error) {
 		return nil, csvProblem(err)
 	}
 	t := &table{}
-	for i, name := range head {
+	rows := min(bytes.Count(text, []byte{'\n'}), len(text)/len(head))
+	for i, c := range head {
+		name := string(out[c.from:c.to])
 		if i == 0 {
 			name = strings.TrimPrefix(name, "\ufeff")
 		}
@@ -264,15 +346,14 @@ func parseCSV(text string, l limits) (*table, error) {
 		if t.column(name) >= 0 {
 			return nil, bad("column %q is there twice", clip(name))
 		}
-		c, err := t.add(name, l)
-		if err != nil {
+		if _, err := t.add(name, rows, l); err != nil {
 			return nil, err
 		}
-		t.cells[c] = make([]string, 0, min(strings.Count(text, "\n"), len(text)/len(head)))
 	}
 	for {
-		rec, err := next()
+		all, row, err := next()
 		if errors.Is(err, io.EOF) {
+			t.text = all
 			return t, nil
 		}
 		if err != nil {
@@ -282,46 +363,9 @@ func parseCSV(text string, l limits) (*table, error) {
 		if err := t.tooLong(l); err != nil {
 			return nil, err
 		}
-		for c, v := range rec {
-			t.cells[c] = append(t.cells[c], v)
+		for c, place := range row {
+			t.cells[c] = append(t.cells[c], place)
 		}
-	}
-}
-
-// quotedCSV returns the records of any CSV, one after another.
-func quotedCSV(text string) func() ([]string, error) {
-	r := csv.NewReader(strings.NewReader(text))
-	r.ReuseRecord = true
-	return r.Read
-}
-
-// plainCSV is quotedCSV for text without a quote.
-func plainCSV(text string) func() ([]string, error) {
-	var rec []string
-	line, columns := 0, 0
-	return func() ([]string, error) {
-		for text != "" {
-			var one string
-			one, text, _ = strings.Cut(text, "\n")
-			line++
-			if one = strings.TrimSuffix(one, "\r"); one == "" {
-				continue
-			}
-			rec = rec[:0]
-			for more := true; more; {
-				var cell string
-				cell, one, more = strings.Cut(one, ",")
-				rec = append(rec, cell)
-			}
-			if columns == 0 {
-				columns = len(rec)
-			}
-			if len(rec) != columns {
-				return nil, &csv.ParseError{StartLine: line, Line: line, Column: 1, Err: csv.ErrFieldCount}
-			}
-			return rec, nil
-		}
-		return nil, io.EOF
 	}
 }
 
@@ -337,8 +381,12 @@ const maxNumber = 1e15
 // tens are exact, so that a whole number below 2^53 over one of them is the number nearest to the decimal, as strconv has it.
 var tens = [...]float64{1, 10, 100, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15}
 
-// decimal reads up to 15 digits with at most one point among them, which is how most cells are written.
-func decimal(s string) (float64, bool) {
+// decimal reads up to 15 digits with at most one point among them and perhaps a minus before, which is how most cells are written.
+func decimal(s []byte) (float64, bool) {
+	sign := 1.0
+	if len(s) > 0 && s[0] == '-' {
+		sign, s = -1, s[1:]
+	}
 	if len(s) == 0 || len(s) > 16 {
 		return 0, false
 	}
@@ -358,17 +406,17 @@ func decimal(s string) (float64, bool) {
 	case digits > 15 || after == digits:
 		return 0, false
 	case after < 0:
-		return float64(whole), true
+		return sign * float64(whole), true
 	}
-	return float64(whole) / tens[digits-after], true
+	return sign * float64(whole) / tens[digits-after], true
 }
 
 // number reads a cell; "" is NaN. Sales and covariates beyond 1e15 are mistakes that would drown all others.
-func number(s string) (float32, error) {
-	if v, ok := decimal(s); ok {
+func number(text []byte) (float32, error) {
+	if v, ok := decimal(text); ok {
 		return float32(v), nil
 	}
-	s = strings.TrimSpace(s)
+	s := strings.TrimSpace(string(text))
 	if v, err := strconv.ParseFloat(s, 64); err == nil && math.Abs(v) <= maxNumber {
 		return float32(v), nil
 	}

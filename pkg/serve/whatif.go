@@ -1,29 +1,21 @@
 package serve
 
 import (
-	"encoding/json"
+	"cmp"
 	"net/http"
 	"slices"
 )
 
-// whatIfRequest is a forecast with a second plan: rows that change the first, value by value.
-type whatIfRequest struct {
-	forecastRequest
-	Changes json.RawMessage `json:"changes"`
-}
-
-// whatIf answers with both forecasts and their difference. The same days are sold in the same world, so what makes the one forecast wrong
+// whatIf answers a forecast with a second plan, rows that change the first value by value: with both forecasts and their difference. The same days are sold in the same world, so what makes the one forecast wrong
 // makes the other wrong in the same direction: the difference at a level is between the quantiles of that level, and the interval is
 // their least and greatest over the levels asked for.
 func (s *Server) whatIf(w http.ResponseWriter, r *http.Request) error {
-	var req whatIfRequest
-	if err := decodeRows(r, &req, []string{"history", "plan", "changes"}, &req.History, &req.Plan, &req.Changes); err != nil {
+	var req forecastRequest
+	var changed *table
+	if err := decodeRows(r, &req, s.limits(), map[string]**table{"history": &req.history, "plan": &req.plan, "changes": &changed}); err != nil {
 		return err
 	}
-	if req.Changes == nil {
-		req.Changes = json.RawMessage("null")
-	}
-	q, other, release, err := s.question(r.Context(), &req.forecastRequest, req.Changes)
+	q, other, release, err := s.question(r.Context(), &req, cmp.Or(changed, &table{}))
 	if err != nil {
 		return err
 	}
