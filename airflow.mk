@@ -11,7 +11,7 @@ PYTEST_VERSION   := 9.2.0
 # tests/airflow starts an Airflow 3 over Postgres, and installs the wheel beside an Airflow 2.
 servers: .build/venvs/airflow3/bin/pytest .build/venvs/airflow2/bin/pytest postgres
 
-test-airflow: build .build/venvs/airflow3/bin/pytest .build/venvs/airflow2/bin/pytest ## Test the provider and the DAG files on Airflow 3 and 2
+test-airflow: build .build/bin/minio .build/venvs/airflow3/bin/pytest .build/venvs/airflow2/bin/pytest ## Test the provider and the DAG files on Airflow 3 and 2
 	.build/venvs/airflow3/bin/pytest -q astro/provider/tests tests/dags
 	.build/venvs/airflow2/bin/pytest -q astro/provider/tests tests/dags
 
@@ -25,7 +25,8 @@ test-airflow: build .build/venvs/airflow3/bin/pytest .build/venvs/airflow2/bin/p
 
 .PHONY: test-airflow-2.10
 
-test-airflow-2.10: build .build/venvs/airflow210/bin/pytest ## Test the provider and the DAG files on Airflow 2.10
+test-airflow-2.10: build .build/bin/minio .build/venvs/airflow210/bin/pytest ## Test the wheel, the provider and the DAG files on Airflow 2.10
+	$(GO) test -count=1 -run '^TestWheel$$' ./tests/airflow -airflow airflow210
 	.build/venvs/airflow210/bin/pytest -q astro/provider/tests tests/dags
 
 .build/venvs/airflow210/bin/pytest:

@@ -1,6 +1,7 @@
 package airflow
 
 import (
+	"flag"
 	"os/exec"
 	"path/filepath"
 	"strings"
@@ -18,11 +19,14 @@ made = SalescastOperator(task_id="made", command="generate", args=["--stores", "
 print("MADE", made.execute({"run_id": "r", "ti": None})["status"])
 `
 
+// versions are the environments with an Airflow that the wheel is installed beside.
+var versions = flag.String("airflow", "airflow3,airflow2", "environments below .build/venvs, separated by commas")
+
 // TestWheel installs the wheel with pip beside an Airflow 3 and an Airflow 2: the program, the operator and the provider are there.
 func TestWheel(t *testing.T) {
 	t.Parallel()
 	wheel := servers.Wheel(t)
-	for _, name := range []string{"airflow3", "airflow2"} {
+	for name := range strings.SplitSeq(*versions, ",") {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			python, home := servers.AirflowPython(t, name, wheel), t.TempDir()

@@ -3,8 +3,11 @@
 import json
 import os
 import pathlib
+import socket
 import subprocess
 import sys
+import time
+import urllib.request
 
 import pytest
 
@@ -67,3 +70,50 @@ def runner(airflow):
 
         yield run
         process.stdin.close()
+
+
+@pytest.fixture(scope="session")
+def binary():
+    """Return a function that runs the program that make build made, and returns what it prints."""
+    path = ROOT / "bin" / "salescast"
+    assert path.exists(), "make build makes it"
+
+    def run(*args, **env):
+        done = subprocess.run([path, *args], env=os.environ | env, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+    run.path = path
+    # A binary that was built without engines is told where they are.
+    run.env = {name: value for name, value in os.environ.items() if name == "SALESCAST_ENGINE_DIR"}
+    return run
+
+
+@pytest.fixture(scope="session")
+def store(tmp_path_factory):
+    """Return the variables for an S3 store with an empty bucket salescast."""
+    program = ROOT / ".build" / "bin" / "minio"
+    assert program.exists(), "make servers installs it"
+    folder = tmp_path_factory.mktemp("minio")
+    (folder / "data" / "salescast").mkdir(parents=True)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{free.getsockname()[1]}"
+    keys = {"AWS_ACCESS_KEY_ID": "salescast-tests", "AWS_SECRET_ACCESS_KEY": "not-a-secret-only-for-tests"}
+    env = {"HOME": str(folder), "MINIO_ROOT_USER": keys["AWS_ACCESS_KEY_ID"], "MINIO_ROOT_PASSWORD": keys["AWS_SECRET_ACCESS_KEY"], "MINIO_UPDATE": "off"}
+    with (folder / "log").open("w") as log:
+        server = subprocess.Popen(
+            [program, "server", folder / "data", "--address", address, "--quiet"], env=env | {"MINIO_BROWSER": "off"}, stdout=log, stderr=log
+        )
+    try:
+        for _ in range(600):
+            assert server.poll() is None, (folder / "log").read_text()
+            try:
+                urllib.request.urlopen(f"http://{address}/minio/health/ready", timeout=5).close()
+                break
+            except OSError:
+                time.sleep(0.1)
+        yield keys | {"AWS_ENDPOINT_URL_S3": f"http://{address}", "AWS_REGION": "us-east-1"}
+    finally:
+        server.kill()
+        server.wait()

@@ -1,8 +1,6 @@
 import ast
 import json
-import os
 import stat
-import subprocess
 import sys
 import textwrap
 
@@ -158,44 +156,9 @@ def test_inference_with_the_champion(run_dag, tmp_path):
     assert calls[0][1:7] == ["--model", "models:/sales_forecast_ensemble@champion", "--set", "data.source=s3://sales/today.csv", "--set", "forecast.horizon=7"]
 
 
-def test_the_models_are_those_of_the_binary():
+def test_the_models_are_those_of_the_binary(binary):
     """The form offers what the binary knows, but for auto: the tasks of a mapped step are named before the data are seen."""
-    binary = ROOT / "bin" / "salescast"
-    assert binary.exists(), "make build makes it"
-    schema = json.loads(subprocess.run([binary, "config", "schema"], check=True, capture_output=True, text=True).stdout)
+    schema = json.loads(binary("config", "schema"))
     source = (ROOT / "dags" / "sales_forecast_training.py").read_text()
     offered = next(ast.literal_eval(node.value) for node in ast.parse(source).body if isinstance(node, ast.Assign) and node.targets[0].id == "MODELS")
     assert sorted([*offered, "auto"]) == sorted(schema["properties"]["models"]["items"]["enum"])
-
-
-def test_a_run_of_the_real_binary(run_dag, tmp_path):
-    """On synthetic sales made beforehand in the workspace of the run, small enough for a test; the second run answers from the first."""
-    binary = ROOT / "bin" / "salescast"
-    assert binary.exists(), "make build makes it"
-    made = tmp_path / "made"
-    subprocess.run([binary, "generate", "-w", made, "--stores", "2", "--items", "2", "--start", "2023-01-01", "--end", "2024-06-30"], check=True)
-    config = tmp_path / "salescast.yaml"
-    config.write_text(
-        f"""
-data:
-  source: {made}/data/sales
-  keys: [store_id, product_id]
-  time: date
-  target: quantity_sold
-  known_future: [unit_price, discount_percent, promo, closed, renovation]
-  static: [category]
-  ignore: [revenue, cost, profit]
-  stockout: sold_out
-backtest:
-  origins: 2
-"""
-    )
-    environment = {"SALESCAST_BIN": str(binary), "SALESCAST_WORKSPACE_ROOT": str(tmp_path / "runs")}
-    environment |= {name: value for name, value in os.environ.items() if name == "SALESCAST_ENGINE_DIR"}  # for a binary without engines
-    state, run_id, states, _ = run_dag(tmp_path, {"config": str(config), "horizon": 14, "models": ["lightgbm"]}, **environment)
-    assert state == "success", states
-    clean = "".join(c if c.isalnum() or c in "._-" else "_" for c in run_id)
-    workspace = tmp_path / "runs" / "sales_forecast_training" / clean
-    forecast = (workspace / "forecast" / "forecast.csv").read_text().splitlines()
-    assert len(forecast) == 1 + 4 * 14
-    assert (workspace / "report" / "index.html").stat().st_size > 10_000

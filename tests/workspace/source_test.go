@@ -130,6 +130,14 @@ func TestSource(t *testing.T) {
 		t.Errorf("the panel of an object is %s, that of the same file %s", a, b)
 	}
 
+	// An object that no configuration describes is looked at, and no more than that.
+	if code, _, said := c.run(t, "validate", "-w", t.TempDir(), "--set", "data.source=s3://sales/raw/bakery_daily.csv.gz"); code != 78 ||
+		!strings.Contains(said, "{data: {keys: [store, item], time: date, target: sales, frequency: D, known_future: [promo, holiday,") {
+		t.Errorf("a source alone: exit %d: %s", code, said)
+	}
+	c.want(t, 0, "config", "init", "s3://sales/raw/bakery_daily.csv.gz", "--to", filepath.Join(folder, "of-object.yaml"))
+	validate("s3://sales/raw/bakery_daily.csv.gz", "-c", filepath.Join(folder, "of-object.yaml"))
+
 	// What is wrong with a source has its exit code.
 	for source, code := range map[string]int{"s3://sales/raw/nothing": 66, "s3://no-such-bucket/raw": 66, "s3://sales/raw/*.nothing": 66, "s3://me:secret@sales/raw": 78, "gs://sales/raw": 78} {
 		_, _, said := c.run(t, append([]string{"validate", "-w", t.TempDir(), "--set", "data.source=" + source}, generated...)...)
