@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"reflect"
 	"slices"
 	"strings"
 	"sync"
@@ -276,6 +277,11 @@ type planFile struct {
 	Data    Schema   `json:"data"`
 	Spec    Spec     `json:"spec"`
 	Columns []Column `json:"columns"`
+}
+
+// Equal says whether two plans have the same columns of the same data.
+func (p *Plan) Equal(other *Plan) bool {
+	return p == other || slices.Equal(p.names, other.names) && reflect.DeepEqual(p.spec, other.spec) && reflect.DeepEqual(p.schema, other.schema)
 }
 
 // MarshalJSON writes schema, spec and every column with what it is and what it may read.

@@ -48,6 +48,16 @@ func (st *State) Seal(end calendar.Step, walk *State) (*Pool, error) {
 	return out, nil
 }
 
+// Beside returns the state with another sealed pool of the same plan; everything else is shared. The state must not be a fork.
+func (st *State) Beside(pool *Pool) *State {
+	if pool == st.pool {
+		return st
+	}
+	q := *st
+	q.pool = pool
+	return &q
+}
+
 // poolOrigin is the pool index after the origin that a row's totals are known at, whose own origin lies before index end.
 func (st *State) poolOrigin(end int) int {
 	if st.fork != nil {

@@ -79,7 +79,7 @@ func openBundle(ctx context.Context, r bundle.Reader, loaders bundle.Loaders) (o
 	for _, m := range b.Members() {
 		var served *global.Served
 		if t := m.Model.(*member.Model); t.Kind == member.Trees {
-			if served, err = t.Trees.Serve(ctx, o.history, end); err != nil {
+			if served, err = t.Trees.Serve(ctx, o.history, end, slices.DeleteFunc(slices.Clone(o.served), func(s *global.Served) bool { return s == nil })...); err != nil {
 				return nil, fmt.Errorf("prepare member %s: %w", m.Member, err)
 			}
 		}
@@ -216,7 +216,7 @@ func (v *view) ask(ctx context.Context, k int, m *member.Model, r forecast.Reque
 		}
 		return b.ask(ctx, m)
 	}
-	f, err := v.served[k].Forecast(ctx, r, explain)
+	f, err := v.served[k].Forecast(ctx, r, &b.states, explain)
 	if err != nil || !young {
 		return pointsOf(f), err
 	}
@@ -249,6 +249,8 @@ type besides struct {
 	r     forecast.Request
 	whole *panel.Panel
 	first int // the request's first series in whole
+	// states are the features of the request's panel.
+	states global.States
 }
 
 // young says whether any series is too short for a forecast of its own.

@@ -20,18 +20,32 @@ import (
 // It may be used from several goroutines and does not own the model.
 type Served struct {
 	m    *Model
+	plan *feature.Plan // the model's, or an equal one
 	pool *feature.Pool
 	work sync.Pool
 }
 
-// Serve prepares answers beside p, whose sales are known up to the step end.
-func (m *Model) Serve(ctx context.Context, p *panel.Panel, end calendar.Step) (*Served, error) {
-	st, err := m.plan.NewState(p, nil)
+// Serve prepares answers beside p, whose sales are known up to the step end. Others that were prepared beside the same panel share what
+// they have of the same features.
+func (m *Model) Serve(ctx context.Context, p *panel.Panel, end calendar.Step, others ...*Served) (*Served, error) {
+	s := &Served{m: m, plan: m.plan}
+	s.work.New = func() any { return new(batch) }
+	for _, o := range others {
+		if !o.plan.Equal(m.plan) {
+			continue
+		}
+		s.plan = o.plan
+		if !m.walks() && !o.m.walks() {
+			s.pool = o.pool
+			return s, nil
+		}
+	}
+	st, err := s.plan.NewState(p, nil)
 	if err != nil {
 		return nil, err
 	}
 	var walk *feature.State
-	if m.spec.Strategy == Recursive && m.plan.UsesPool() {
+	if m.walks() {
 		r := forecast.Request{Panel: p, Origin: end, Horizon: m.plan.Schema().Horizon}
 		if walk, err = st.Fork(end, r.Horizon); err != nil {
 			return nil, err
@@ -41,22 +55,47 @@ func (m *Model) Serve(ctx context.Context, p *panel.Panel, end calendar.Step) (*
 			return nil, fmt.Errorf("forecast all series ahead of requests: %w", err)
 		}
 	}
-	pool, err := st.Seal(end, walk)
-	if err != nil {
-		return nil, err
-	}
-	s := &Served{m: m, pool: pool}
-	s.work.New = func() any { return new(batch) }
-	return s, nil
+	s.pool, err = st.Seal(end, walk)
+	return s, err
 }
 
-// Forecast is [Model.Forecast] for a panel of a few series, whose key levels begin with those of the known panel. explain, unless nil,
-// is filled with what each group of features brings.
-func (s *Served) Forecast(ctx context.Context, r forecast.Request, explain *Explanation) (*forecast.Prediction, error) {
+// walks says whether the model's features of other series depend on what it forecasts of them.
+func (m *Model) walks() bool { return m.spec.Strategy == Recursive && m.plan.UsesPool() }
+
+// States are the features of one panel's own sales, for all models that are asked about it. The zero value has none yet.
+type States struct {
+	panel *panel.Panel
+	made  []*feature.State
+}
+
+// of returns the state of p with the columns and the pool of s.
+func (x *States) of(s *Served, p *panel.Panel) (*feature.State, error) {
+	if x.panel != p {
+		*x = States{panel: p}
+	}
+	for _, st := range x.made {
+		if st.Plan() == s.plan {
+			return st.Beside(s.pool), nil
+		}
+	}
+	st, err := s.plan.NewState(p, s.pool)
+	if err == nil {
+		x.made = append(x.made, st)
+	}
+	return st, err
+}
+
+// Forecast is [Model.Forecast] for a panel of a few series, whose key levels begin with those of the known panel. known, unless nil, are
+// the states of the panel, which is not changed between calls with them. explain, unless nil, is filled with what each group of features
+// brings.
+func (s *Served) Forecast(ctx context.Context, r forecast.Request, known *States, explain *Explanation) (*forecast.Prediction, error) {
 	if longest := s.m.plan.Schema().Horizon; r.Horizon > longest {
 		return nil, fmt.Errorf("forecast %d steps: the model was fitted for %d", r.Horizon, longest)
 	}
-	st, err := s.m.plan.NewState(r.Panel, s.pool)
+	if known == nil {
+		known = new(States)
+	}
+	st, err := known.of(s, r.Panel)
 	if err != nil {
 		return nil, err
 	}

@@ -14,12 +14,18 @@ import (
 	"salescast/pkg/regress/regresstest"
 )
 
-// A series by itself is forecast as in the panel that it is part of, to the bit, and what groups of features bring adds up.
+// A series by itself is forecast as in the panel that it is part of, to the bit, and what groups of features bring adds up. Models that
+// share features are here asked one after another about the same series.
 func TestServedIsTheModel(t *testing.T) {
 	e := engines.New(engines.Config{EngineDir: regresstest.EngineDir(t), CacheDir: t.TempDir(), Threads: 1})
 	t.Cleanup(e.Close)
 	p := forecasttest.Panel(forecasttest.Daily())
 	end, _ := p.End()
+	var others []*global.Served
+	alone, known := make([]*panel.Panel, p.Series()), make([]global.States, p.Series())
+	for s := range alone {
+		alone[s] = p.Slice(s, s+1)
+	}
 	for name, spec := range specs() {
 		t.Run(name, func(t *testing.T) {
 			spec.Params = map[string]string{"rounds": "20"}
@@ -29,10 +35,11 @@ func TestServedIsTheModel(t *testing.T) {
 			}
 			defer fitted.Close()
 			m := fitted.(*global.Model)
-			served, err := m.Serve(t.Context(), p, end)
+			served, err := m.Serve(t.Context(), p, end, others...)
 			if err != nil {
 				t.Fatal(err)
 			}
+			others = append(others, served)
 			origins := []calendar.Step{end}
 			if spec.Strategy == global.Direct { // recursion from an earlier origin does not know what the others will sell
 				origins = append(origins, end-20)
@@ -44,7 +51,7 @@ func TestServedIsTheModel(t *testing.T) {
 				}
 				for s := range p.Series() {
 					var why global.Explanation
-					got, err := served.Forecast(t.Context(), forecast.Request{Panel: p.Slice(s, s+1), Origin: origin, Horizon: horizon}, &why)
+					got, err := served.Forecast(t.Context(), forecast.Request{Panel: alone[s], Origin: origin, Horizon: horizon}, &known[s], &why)
 					if err != nil {
 						t.Fatal(err)
 					}
