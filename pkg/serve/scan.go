@@ -70,21 +70,19 @@ func (p *scanner) take(c byte) error {
 
 // next stands before the next element of a list or object; more is false after its end. before says that none was read yet.
 func (p *scanner) next(before bool, end byte) (more bool, err error) {
-	c := p.space()
-	switch {
+	switch c := p.space(); {
+	case c == ',' && !before:
+		if p.at++; p.space() == end {
+			return false, p.unexpected()
+		}
+		return true, nil
 	case c == end:
 		p.at++
 		return false, nil
 	case before:
 		return true, nil
-	case c != ',':
-		return false, p.unexpected()
 	}
-	p.at++
-	if p.space() == end {
-		return false, p.unexpected()
-	}
-	return true, nil
+	return false, p.unexpected()
 }
 
 // asIs has the bytes that stand for themselves in a string.
@@ -111,20 +109,20 @@ func (p *scanner) raw() (c cell, plain bool, err error) {
 	if err := p.take('"'); err != nil {
 		return c, false, err
 	}
-	start, plain := p.at, true
-	for ; p.at < p.end; p.at++ {
-		c := p.s[p.at]
-		if asIs[c] {
+	s, from, plain := p.s[:p.end], p.at, true
+	for i := from; i < len(s); i++ {
+		if asIs[s[i]] {
 			continue
 		}
 		switch {
-		case c == '"':
-			p.at++
-			return cell{uint32(start), uint32(p.at - 1)}, plain, nil
-		case c < ' ':
-			return cell{}, false, p.unexpected()
-		case c == '\\':
-			p.at++
+		case s[i] == '"':
+			p.at = i + 1
+			return cell{uint32(from), uint32(i)}, plain, nil
+		case s[i] < ' ':
+			p.at = i
+			return c, false, p.unexpected()
+		case s[i] == '\\':
+			i++
 		}
 		plain = false
 	}
@@ -204,40 +202,45 @@ var errNoCell = errors.New("the value is neither text nor a number")
 var literals = [...]struct{ name, cell string }{{"null", ""}, {"true", "1"}, {"false", "0"}}
 
 func (p *scanner) number() (cell, error) {
-	start := p.at
-	p.one('-', '-')
-	if !p.one('0', '0') && !p.digits() {
-		return cell{}, p.unexpected()
-	}
-	if p.one('.', '.') && !p.digits() {
-		return cell{}, p.unexpected()
-	}
-	if p.one('e', 'E') {
-		p.one('+', '-')
-		if !p.digits() {
-			return cell{}, p.unexpected()
-		}
-	}
-	return cell{uint32(start), uint32(p.at)}, nil
-}
-
-// one skips a or b.
-func (p *scanner) one(a, b byte) bool {
-	if p.at < p.end && (p.s[p.at] == a || p.s[p.at] == b) {
-		p.at++
-		return true
-	}
-	return false
-}
-
-func (p *scanner) digits() bool {
 	s, from := p.s[:p.end], p.at
 	i := from
+	if s[i] == '-' {
+		i++
+	}
+	whole := i
+	if i < len(s) && s[i] == '0' {
+		i++ // and no digit after it
+	} else {
+		i = pastDigits(s, i)
+	}
+	good := i > whole
+	if good && i < len(s) && s[i] == '.' {
+		point := i
+		i = pastDigits(s, i+1)
+		good = i > point+1
+	}
+	if good && i < len(s) && (s[i] == 'e' || s[i] == 'E') {
+		i++
+		if i < len(s) && (s[i] == '+' || s[i] == '-') {
+			i++
+		}
+		exponent := i
+		i = pastDigits(s, i)
+		good = i > exponent
+	}
+	p.at = i
+	if !good {
+		return cell{}, p.unexpected()
+	}
+	return cell{uint32(from), uint32(i)}, nil
+}
+
+// pastDigits is the place after the digits that s has from i on.
+func pastDigits(s []byte, i int) int {
 	for i < len(s) && s[i] >= '0' && s[i] <= '9' {
 		i++
 	}
-	p.at = i
-	return i > from
+	return i
 }
 
 // skip passes over any value, looking for its end only: whoever reads the value finds what is wrong in it.
