@@ -265,7 +265,7 @@ func (c *combiner) final(ctx context.Context) (err error) {
 		if err != nil {
 			return err
 		}
-		sums, err := ensemble.Sum(c.panel, pr, f.Totals)
+		sums, err := ensemble.Sum(c.panel, pr, f.Totals, nil)
 		if err != nil {
 			return err
 		}

@@ -145,11 +145,9 @@ func (m *Model) exportRequest(ctx context.Context, env Env, b *bundle.Bundle) (r
 	if !ok {
 		return r, &Error{Kind: KindData, Op: opExport, Err: errors.New("the panel has no observed sale"), Hint: "name a model that was fitted to sales"}
 	}
-	if !forecast.HasPlan(p, origin) {
-		var assumed []string
-		if p, assumed = forecast.UsualPlan(p, origin, b.Manifest.Horizon); len(assumed) > 0 {
-			env.Log.Warn().Strs("columns", assumed).Msg("the data has no plan: what is usual is assumed")
-		}
+	p, assumed := forecast.UsualPlan(p, origin, b.Manifest.Horizon, nil)
+	if len(assumed) > 0 {
+		env.Log.Warn().Strs("columns", assumed).Msg("the data has no plan: what is usual is assumed")
 	}
 	if err := forecast.CheckPlan(p, origin, b.Manifest.Horizon); err != nil {
 		return r, &Error{Kind: KindData, Op: opExport, Err: err, Hint: "fit the ensemble to data with the known values up to the horizon"}

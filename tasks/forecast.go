@@ -12,6 +12,7 @@ import (
 	"salescast/pkg/artifact"
 	"salescast/pkg/backtest"
 	"salescast/pkg/bundle"
+	"salescast/pkg/calendar"
 	"salescast/pkg/columnar"
 	"salescast/pkg/forecast"
 	"salescast/pkg/forecast/ensemble"
@@ -80,18 +81,18 @@ func forecastNext(ctx context.Context, env Env, s *Step, o ForecastOptions, m *M
 	if !ok {
 		return &Error{Kind: KindData, Op: "forecast", Err: errors.New("the panel has no observed sale")}
 	}
-	if !forecast.HasPlan(p, origin) {
-		var assumed []string
-		if p, assumed = forecast.UsualPlan(p, origin, o.Horizon); len(assumed) > 0 {
-			s.Warn("the data has no plan: %s after the last sale are assumed to be as usual; add rows with what is planned, and an empty sale, for a better forecast", strings.Join(assumed, ", "))
+	var known *bundle.Known // the workspace's own ensemble was fitted on this very panel
+	if m != nil {
+		if known, err = b.Beside(ctx, p); err != nil {
+			return err
 		}
 	}
-	s.Phase("forecast", 0)
-	f, err := b.Forecast(ctx, forecast.Request{Panel: p, Origin: origin, Horizon: o.Horizon, Levels: o.Quantiles})
-	if err != nil {
+	if p, err = s.planned(ctx, b, known, p, origin, o.Horizon, m != nil); err != nil {
 		return err
 	}
-	totals, err := ensemble.Sum(p, f, b.Totals)
+	s.Phase("forecast", 0)
+	r := forecast.Request{Panel: p, Origin: origin, Horizon: o.Horizon, Levels: o.Quantiles}
+	f, totals, err := s.forecastBeside(ctx, b, known, r)
 	if err != nil {
 		return err
 	}
@@ -114,6 +115,43 @@ func forecastNext(ctx context.Context, env Env, s *Step, o ForecastOptions, m *M
 		return err
 	}
 	return s.writePredictionsCSV(ctx, "forecast_totals.csv", totals)
+}
+
+// planned gives p a plan, where it has none: what the model's history knows of it, and what is usual.
+func (s *Step) planned(ctx context.Context, b *bundle.Bundle, known *bundle.Known, p *panel.Panel, origin calendar.Step, horizon int, foreign bool) (*panel.Panel, error) {
+	var plan func(series, covariate int, at calendar.Step) float32
+	if foreign {
+		var err error
+		if plan, err = b.Plan(ctx, p, origin, known); err != nil {
+			return nil, err
+		}
+	}
+	p, assumed := forecast.UsualPlan(p, origin, horizon, plan)
+	if len(assumed) > 0 {
+		s.Warn("the data has no plan: %s after the last sale are assumed to be as usual; add rows with what is planned, and an empty sale, for a better forecast", strings.Join(assumed, ", "))
+	}
+	return p, nil
+}
+
+// forecastBeside forecasts a panel and its sums. Where known is not nil the panel may be of a part of the model's series, or of new ones.
+func (s *Step) forecastBeside(ctx context.Context, b *bundle.Bundle, known *bundle.Known, r forecast.Request) (f *forecast.Prediction, totals *backtest.Predictions, err error) {
+	if known == nil {
+		if f, err = b.Forecast(ctx, r); err != nil {
+			return nil, nil, err
+		}
+		totals, err = ensemble.Sum(r.Panel, f, b.Totals, nil)
+		return f, totals, err
+	}
+	r.Panel = known.Adopt(r.Panel)
+	if f, err = known.Forecast(ctx, b.Model, r, nil); err != nil {
+		return nil, nil, err
+	}
+	absent := known.Absent(r.Panel, r.Origin)
+	if absent.Series() > 0 {
+		s.Warn("%d series of the model are not in the data: what its features read of them is what the model knows, up to %s, and there are no totals of sums that they are part of", absent.Series(), r.Panel.Frequency.Day(min(known.End, r.Origin)))
+	}
+	totals, err = ensemble.Sum(r.Panel, f, b.Totals, absent)
+	return f, totals, err
 }
 
 // leaveOut takes series that have ended out of a forecast, and the steps before the first of what is new, and says how many have none.

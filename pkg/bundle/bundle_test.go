@@ -197,7 +197,7 @@ func roundTrip(t *testing.T, p *panel.Panel) {
 	if len(totals) == 0 || totals[0] != ensemble.All {
 		t.Errorf("the bundle has totals of %v", totals)
 	}
-	if sums, err := ensemble.Sum(p, want, o.Totals); err != nil || !slices.Equal(sums.Levels, levels) {
+	if sums, err := ensemble.Sum(p, want, o.Totals, nil); err != nil || !slices.Equal(sums.Levels, levels) {
 		t.Errorf("totals with the bundle's calibration: %+v, %v", sums, err)
 	}
 	alone := 0

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"slices"
 
 	"salescast/pkg/columnar"
 	"salescast/pkg/panel"
@@ -35,4 +36,8 @@ func (b *Bundle) History(ctx context.Context) (*panel.Panel, error) {
 		return nil, err
 	}
 	return columnar.ReadPanel(ctx, bytes.NewReader(raw))
+}
+
+func (b *Bundle) hasHistory() bool {
+	return slices.ContainsFunc(b.Manifest.Files, func(f File) bool { return f.Name == HistoryName })
 }

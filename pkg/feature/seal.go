@@ -4,6 +4,7 @@ import (
 	"errors"
 
 	"salescast/pkg/calendar"
+	"salescast/pkg/panel"
 )
 
 // seal is what a pool that no longer grows knows besides its sums.
@@ -13,27 +14,39 @@ type seal struct {
 	dates        dateTable
 }
 
-// Seal returns the pool as it is known at the step end, for states of panels of a few series that stand beside those of st: their own
-// sales change none of its totals. walk, which may be nil, is a fork of st at end with forecasts of all series appended: recursion at
-// that origin reads them as the totals of the steps ahead. A row of an origin after end reads the totals as of end, never steps without
-// sales as zeros; a row of an earlier origin, and all recursion from it, reads none after it. Levels that st does not know are missing.
-// The pool is for states of the same plan and of panels whose key levels begin with those of st's panel.
-func (st *State) Seal(end calendar.Step, walk *State) (*Pool, error) {
-	pool := st.pool
-	if pool == nil {
-		return &Pool{steps: 1, sealed: &seal{dates: st.dates}}, nil
-	}
-	if st.fork != nil || pool.from != 0 || pool.sealed != nil {
-		return nil, errors.New("seal a pool: the state is a fork or restored from a tail")
-	}
+// Seal sums up a panel as it is known at the step end, for states of panels of a few series that stand beside those of pn: their own
+// sales change none of its totals. walk, which may be nil, is a fork at end, of a state of pn, with forecasts of all series appended:
+// recursion at that origin reads them as the totals of the steps ahead. A row of an origin after end reads the totals as of end, never
+// steps without sales as zeros; a row of an earlier origin, and all recursion from it, reads none after it. Levels that pn does not know
+// are missing. The pool is for states of the same plan and of panels whose key levels begin with those of pn.
+func (p *Plan) Seal(pn *panel.Panel, end calendar.Step, walk *State) (*Pool, error) {
 	if walk != nil && (walk.fork == nil || walk.fork.origin != end) {
 		return nil, errors.New("seal a pool: the walk does not begin at its end")
 	}
-	s := &seal{known: min(int(end-pool.first)+1, pool.steps), dates: st.dates}
-	s.sales = s.known
-	from := st
+	first, last := p.schema.First, p.schema.Last
+	for s := range pn.Series() {
+		if lo, hi := pn.Span(s); lo < hi {
+			first, last = min(first, pn.Start[s]), max(last, pn.Start[s]+calendar.Step(hi-lo-1))
+		}
+	}
+	dates, err := newDateTable(p, first, last+calendar.Step(p.schema.Horizon))
+	if err != nil {
+		return nil, err
+	}
+	if !p.UsesPool() {
+		return &Pool{steps: 1, sealed: &seal{dates: dates}}, nil
+	}
+	from := &State{}
 	if walk != nil {
-		from, s.sales = walk, s.known+walk.fork.appended
+		from = walk
+	} else {
+		from.pool = p.Pool(pn)
+	}
+	pool := from.pool
+	s := &seal{known: min(int(end-pool.first)+1, pool.steps), dates: dates}
+	s.sales = s.known
+	if walk != nil {
+		s.sales += walk.fork.appended
 	}
 	out := &Pool{first: pool.first, steps: pool.steps, means: pool.means, sealed: s}
 	for i, g := range pool.groups {

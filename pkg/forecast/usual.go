@@ -22,17 +22,12 @@ func HasPlan(p *panel.Panel, origin calendar.Step) bool {
 	return false
 }
 
-// UsualPlan returns a copy of p, which has no row after the origin, that goes on for horizon steps with the known-future values that are
-// usual: the median of the last usualWindow values on the same weekday, or of the last steps of weekly and monthly data. It says the
-// names of these columns; without any it returns p itself.
-func UsualPlan(p *panel.Panel, origin calendar.Step, horizon int) (*panel.Panel, []string) {
-	var names []string
-	for _, c := range p.Covariates {
-		if c.Role == panel.KnownFuture {
-			names = append(names, c.Name)
-		}
-	}
-	if len(names) == 0 {
+// UsualPlan returns p itself where it has any row after the origin. Else it returns a copy that goes on for horizon steps: with the
+// known-future values that known tells of a series, a covariate and a step after the origin, and where known is nil or answers NaN with
+// what is usual: the median of the last usualWindow values on the same weekday, or of the last steps of weekly and monthly data. It says
+// the names of the columns of which something is assumed to be as usual.
+func UsualPlan(p *panel.Panel, origin calendar.Step, horizon int, known func(series, covariate int, at calendar.Step) float32) (*panel.Panel, []string) {
+	if HasPlan(p, origin) || !slices.ContainsFunc(p.Covariates, func(c panel.Covariate) bool { return c.Role == panel.KnownFuture }) {
 		return p, nil
 	}
 	q := *p
@@ -42,6 +37,7 @@ func UsualPlan(p *panel.Panel, origin calendar.Step, horizon int) (*panel.Panel,
 		q.Covariates[c].Values = make([]float32, 0, p.Rows()+p.Series()*horizon)
 	}
 	nan := float32(math.NaN())
+	assumed := make([]bool, len(p.Covariates))
 	for s := range p.Start {
 		lo, hi := p.Span(s)
 		added := int(origin) + horizon - (int(p.Start[s]) + hi - lo - 1)
@@ -52,13 +48,25 @@ func UsualPlan(p *panel.Panel, origin calendar.Step, horizon int) (*panel.Panel,
 			for h := range added {
 				v := nan
 				if from.Role == panel.KnownFuture {
-					v = Usual(from.Values[lo:hi], hi-lo+h, p.Frequency)
+					if known != nil {
+						v = known(s, c, p.Start[s]+calendar.Step(hi-lo+h))
+					}
+					if v != v {
+						assumed[c] = true
+						v = Usual(from.Values[lo:hi], hi-lo+h, p.Frequency)
+					}
 				}
 				to = append(to, v)
 			}
 			q.Covariates[c].Values = to
 		}
 		q.Offsets = append(q.Offsets, len(q.Target))
+	}
+	var names []string
+	for c, usual := range assumed {
+		if usual {
+			names = append(names, p.Covariates[c].Name)
+		}
 	}
 	return &q, names
 }

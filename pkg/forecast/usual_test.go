@@ -41,7 +41,7 @@ func TestUsualPlan(t *testing.T) {
 	if forecast.HasPlan(p, origin) {
 		t.Error("a panel that ends at the origin has a plan")
 	}
-	q, names := forecast.UsualPlan(p, origin, horizon)
+	q, names := forecast.UsualPlan(p, origin, horizon, nil)
 	if !forecast.HasPlan(q, origin) || !slices.Equal(names, []string{"closed", "promo"}) {
 		t.Errorf("columns %v", names)
 	}
@@ -78,7 +78,7 @@ func TestUsualPlan(t *testing.T) {
 		t.Errorf("the origin moved to %v", end)
 	}
 	p.Covariates = p.Covariates[2:]
-	if same, names := forecast.UsualPlan(p, origin, horizon); same != p || names != nil {
+	if same, names := forecast.UsualPlan(p, origin, horizon, nil); same != p || names != nil {
 		t.Errorf("without known-future columns: %v", names)
 	}
 }

@@ -1,6 +1,8 @@
 package panel
 
 import (
+	"math"
+
 	"salescast/pkg/calendar"
 )
 
@@ -123,6 +125,41 @@ func (p *Panel) Slice(lo, hi int) *Panel {
 	}
 	for _, c := range p.Covariates {
 		q.Covariates = append(q.Covariates, Covariate{Name: c.Name, Role: c.Role, Values: c.Values[a:b]})
+	}
+	return q
+}
+
+// Pick returns a copy of some series, in their order; key levels stay those of the whole panel.
+func (p *Panel) Pick(series []int) *Panel { return p.PickSteps(series, math.MinInt32, math.MaxInt32) }
+
+// PickSteps is [Panel.Pick] of the rows at the steps from to to alone. A series that has none begins at from, with no row.
+func (p *Panel) PickSteps(series []int, from, to calendar.Step) *Panel {
+	q := &Panel{Frequency: p.Frequency, EndedAfter: p.EndedAfter, Offsets: []int{0}}
+	codes := func(ks []Key) []Key {
+		out := make([]Key, len(ks))
+		for i, k := range ks {
+			out[i] = Key{Name: k.Name, Levels: k.Levels, Codes: make([]int32, len(series))}
+			for j, s := range series {
+				out[i].Codes[j] = k.Codes[s]
+			}
+		}
+		return out
+	}
+	q.Keys, q.Static = codes(p.Keys), codes(p.Static)
+	for _, c := range p.Covariates {
+		q.Covariates = append(q.Covariates, Covariate{Name: c.Name, Role: c.Role})
+	}
+	for _, s := range series {
+		lo, hi := p.Span(s)
+		start := max(p.Start[s], from)
+		hi = max(lo, min(hi, lo+int(int64(to)-int64(p.Start[s])+1)))
+		lo = min(hi, lo+int(start-p.Start[s]))
+		q.Start = append(q.Start, start)
+		q.Target, q.Observed = append(q.Target, p.Target[lo:hi]...), append(q.Observed, p.Observed[lo:hi]...)
+		for c := range q.Covariates {
+			q.Covariates[c].Values = append(q.Covariates[c].Values, p.Covariates[c].Values[lo:hi]...)
+		}
+		q.Offsets = append(q.Offsets, len(q.Target))
 	}
 	return q
 }

@@ -348,8 +348,7 @@ func (q *question) fromHistory(ctx context.Context, t *table, ch *changes, after
 		built = q.appendTo(built)
 	}
 	q.warnUnknownPast(built, end, at)
-	q.adopt(built)
-	full, err := q.plan(built, end, ch)
+	full, err := q.plan(q.view.known.Adopt(built), end, ch)
 	if err != nil {
 		return err
 	}
@@ -614,31 +613,6 @@ func (q *question) fillStored(p *panel.Panel, s, n int) {
 	}
 }
 
-// adopt recodes the keys of p so that their levels begin with those of the history.
-func (q *question) adopt(p *panel.Panel) {
-	recode := func(mine, known []panel.Key) {
-		for i := range mine {
-			levels := slices.Clip(known[i].Levels)
-			place := make([]int32, len(mine[i].Levels))
-			for j, l := range mine[i].Levels {
-				c, ok := slices.BinarySearch(known[i].Levels, l)
-				if !ok {
-					c = len(levels)
-					levels = append(levels, l)
-				}
-				place[j] = int32(c)
-			}
-			codes := make([]int32, len(mine[i].Codes))
-			for s, c := range mine[i].Codes {
-				codes[s] = place[c]
-			}
-			mine[i].Levels, mine[i].Codes = levels, codes
-		}
-	}
-	recode(p.Keys, q.view.history.Keys)
-	recode(p.Static, q.view.history.Static)
-}
-
 // fromStored takes known series from the bundle's history, changed by the request's plan.
 func (q *question) fromStored(series []int, ch *changes) error {
 	var changed []int
@@ -658,7 +632,7 @@ func (q *question) fromStored(series []int, ch *changes) error {
 	if len(changed) == 0 {
 		return nil
 	}
-	full, err := q.plan(pick(q.view.history, changed), q.view.end, ch)
+	full, err := q.plan(q.view.history.Pick(changed), q.view.end, ch)
 	if err != nil {
 		return err
 	}
@@ -682,13 +656,12 @@ func (q *question) warnAssumed(columns []string) {
 // plan returns p with the steps up to origin and the plan after it: what the request says, else what the row of p says, else what the
 // bundle's plan says, else, where the request has no plan for the series at all, what is usual.
 func (q *question) plan(p *panel.Panel, origin calendar.Step, ch *changes) (*panel.Panel, error) {
-	out := &panel.Panel{Frequency: p.Frequency, Keys: p.Keys, Static: p.Static, Start: p.Start, Offsets: []int{0}}
+	out := &panel.Panel{Frequency: p.Frequency, EndedAfter: q.view.history.EndedAfter, Keys: p.Keys, Static: p.Static, Start: p.Start, Offsets: []int{0}}
 	n := p.Rows() + p.Series()*q.horizon
 	out.Target, out.Observed = make([]float32, 0, n), make([]bool, 0, n)
 	for _, c := range p.Covariates {
 		out.Covariates = append(out.Covariates, panel.Covariate{Name: c.Name, Role: c.Role, Values: make([]float32, 0, n)})
 	}
-	h := q.view.history
 	var assumed []string
 	for s := range p.Series() {
 		if p.Start[s] > origin {
@@ -723,9 +696,7 @@ func (q *question) plan(p *panel.Panel, origin calendar.Step, ch *changes) (*pan
 						v = from[i]
 					}
 					if v != v && isKnown {
-						if r, ok := h.Row(known, key.at); ok {
-							v = h.Covariates[c].Values[r]
-						}
+						v = q.view.known.Planned(known, c, key.at)
 					}
 					if v != v && !said {
 						v = forecast.Usual((*values)[begin:begin+past+missing], past+missing+k-1, p.Frequency)

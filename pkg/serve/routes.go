@@ -192,10 +192,11 @@ func (s *Server) showModel(w http.ResponseWriter, r *http.Request) error {
 		features := []featureInfo{}
 		seen := map[string]bool{}
 		for k, m := range v.bundle.Members() {
-			if v.member >= 0 && v.member != k || v.served[k] == nil {
+			t, ok := m.Model.(*member.Model)
+			if v.member >= 0 && v.member != k || !ok || t.Kind != member.Trees {
 				continue
 			}
-			for _, c := range m.Model.(*member.Model).Trees.Plan().Columns() {
+			for _, c := range t.Trees.Plan().Columns() {
 				if !seen[c.Name] {
 					seen[c.Name] = true
 					features = append(features, featureInfo{c.Name, c.Group, c.About})

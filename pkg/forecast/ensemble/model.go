@@ -48,13 +48,16 @@ func (m *Model) Forecast(ctx context.Context, r forecast.Request) (*forecast.Pre
 	if err != nil {
 		return nil, err
 	}
-	return m.Finish(ctx, r, points, ClosedFlags(r.Panel, r.Origin), func(ctx context.Context, r forecast.Request, series []int) ([][]float64, error) {
-		points, err := m.points(ctx, r)
-		for k := range points {
-			points[k] = rowsOf(points[k], series, r.Horizon)
-		}
-		return points, err
-	})
+	return m.Finish(ctx, r, points, ClosedFlags(r.Panel, r.Origin), m.AskAll)
+}
+
+// AskAll is an [Ask] for panels that have all series: each member forecasts the whole of it.
+func (m *Model) AskAll(ctx context.Context, r forecast.Request, series []int) ([][]float64, error) {
+	points, err := m.points(ctx, r)
+	for k := range points {
+		points[k] = rowsOf(points[k], series, r.Horizon)
+	}
+	return points, err
 }
 
 // points are the forecasts of every member with weight.
@@ -159,6 +162,20 @@ func (m *Model) quantiles(ctx context.Context, r forecast.Request, out *forecast
 		}
 	}
 	return nil
+}
+
+// Has says whether p has every series that the calibration knows: false also where there is no calibration.
+func (m *Model) Has(p *panel.Panel) bool {
+	if len(m.index) == 0 || p.Series() < len(m.index) {
+		return false
+	}
+	known := 0
+	for s := range p.Series() {
+		if m.lookup(p, s) != conformal.Unseen {
+			known++
+		}
+	}
+	return known == len(m.index)
 }
 
 func (m *Model) lookup(p *panel.Panel, s int) int {

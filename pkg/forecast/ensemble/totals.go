@@ -32,18 +32,27 @@ type level struct {
 	name   string
 	values []string
 	code   []int32
+	// absent are the values of which some series is not in the panel.
+	absent map[int32]bool
 }
 
-// levelsOf are all series and the keys of which some value has several series.
-func levelsOf(p *panel.Panel) []level {
-	out := []level{{All, []string{All}, make([]int32, p.Series())}}
-	for _, k := range p.Keys {
-		used := map[int32]bool{}
+// levelsOf are all series and the keys of which some value has several series. absent, which may be nil, are series that a sum has too, with
+// codes of the same levels.
+func levelsOf(p, absent *panel.Panel) []level {
+	if absent == nil {
+		absent = &panel.Panel{Keys: make([]panel.Key, len(p.Keys))}
+	}
+	out := []level{{All, []string{All}, make([]int32, p.Series()), map[int32]bool{0: absent.Series() > 0}}}
+	for i, k := range p.Keys {
+		used, lack := map[int32]bool{}, map[int32]bool{}
 		for _, c := range k.Codes {
 			used[c] = true
 		}
-		if len(used) < p.Series() {
-			out = append(out, level{k.Name, k.Levels, k.Codes})
+		for _, c := range absent.Keys[i].Codes {
+			used[c], lack[c] = true, true
+		}
+		if len(used) < p.Series()+absent.Series() {
+			out = append(out, level{k.Name, k.Levels, k.Codes, lack})
 		}
 	}
 	return out
@@ -59,7 +68,7 @@ func calibrateTotals(ctx context.Context, p *panel.Panel, windows []Window, poin
 		}
 	}
 	var out []Totals
-	for _, l := range levelsOf(p) {
+	for _, l := range levelsOf(p, nil) {
 		var e conformal.Errors
 		for w := range windows {
 			l.addErrors(&e, w, p, windows[w].Origin, points[w], closed[w], horizon)
@@ -110,15 +119,22 @@ func (l level) addErrors(e *conformal.Errors, window int, p *panel.Panel, origin
 }
 
 // Sum returns the totals of a forecast of p's series, as predictions whose keys are level and value; their points are sums. Without
-// totals, or without those of a level, there are no quantiles. Where a sale of any series was observed the sums are, like Actual, of the
-// series whose sale was; else they are of all that have a forecast.
-func Sum(p *panel.Panel, f *forecast.Prediction, totals []Totals) (*backtest.Predictions, error) {
-	levels := levelsOf(p)
+// totals there are no quantiles, and of levels that totals lack, which new series may bring, no sums. A sum that has a series of absent,
+// which may be nil, is left out: it would be of a part alone, and its errors were those of the whole. The keys of absent have the levels of
+// p's. Where a sale of any series was observed the sums are, like Actual, of the series whose sale was; else they are of all that have a
+// forecast.
+func Sum(p *panel.Panel, f *forecast.Prediction, totals []Totals, absent *panel.Panel) (*backtest.Predictions, error) {
+	levels := levelsOf(p, absent)
 	quantiles := f.Levels
-	for k, l := range levels {
-		if calibrationOf(totals, l, k == 0) == nil {
-			quantiles = nil
-		}
+	if len(totals) == 0 {
+		quantiles = nil
+	} else {
+		all := true // the first level has calibrations of its own
+		levels = slices.DeleteFunc(levels, func(l level) bool {
+			c := calibrationOf(totals, l, all)
+			all = false
+			return c == nil
+		})
 	}
 	keys := []panel.Key{{Name: "level"}, {Name: "value"}}
 	for _, l := range levels {
@@ -137,6 +153,9 @@ func Sum(p *panel.Panel, f *forecast.Prediction, totals []Totals) (*backtest.Pre
 			return nil, err
 		}
 		for v, value := range l.values {
+			if l.absent[int32(v)] {
+				continue
+			}
 			series := int32(len(keys[0].Codes))
 			for k, name := range []string{l.name, value} {
 				code, _ := slices.BinarySearch(keys[k].Levels, name)

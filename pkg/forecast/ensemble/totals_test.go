@@ -47,7 +47,7 @@ func totalsAt(t *testing.T, p *panel.Panel, points ensemble.Points, s backtest.S
 	if err != nil {
 		t.Fatal(err)
 	}
-	rows, err := ensemble.Sum(p, pr, f.Totals)
+	rows, err := ensemble.Sum(p, pr, f.Totals, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

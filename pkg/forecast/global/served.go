@@ -40,12 +40,12 @@ func (m *Model) Serve(ctx context.Context, p *panel.Panel, end calendar.Step, ot
 			return s, nil
 		}
 	}
-	st, err := s.plan.NewState(p, nil)
-	if err != nil {
-		return nil, err
-	}
 	var walk *feature.State
 	if m.walks() {
+		st, err := s.plan.NewState(p, nil)
+		if err != nil {
+			return nil, err
+		}
 		r := forecast.Request{Panel: p, Origin: end, Horizon: m.plan.Schema().Horizon}
 		if walk, err = st.Fork(end, r.Horizon); err != nil {
 			return nil, err
@@ -55,7 +55,8 @@ func (m *Model) Serve(ctx context.Context, p *panel.Panel, end calendar.Step, ot
 			return nil, fmt.Errorf("forecast all series ahead of requests: %w", err)
 		}
 	}
-	s.pool, err = st.Seal(end, walk)
+	var err error
+	s.pool, err = s.plan.Seal(p, end, walk)
 	return s, err
 }
 
@@ -106,6 +107,18 @@ func (s *Served) Forecast(ctx context.Context, r forecast.Request, known *States
 		defer func() { b.explain = nil }()
 	}
 	return s.m.forecastFrom(ctx, st, r, b)
+}
+
+// Explain is [Model.Forecast] that also fills to with what each group of features brings.
+func (m *Model) Explain(ctx context.Context, r forecast.Request, to *Explanation) (*forecast.Prediction, error) {
+	if longest := m.plan.Schema().Horizon; r.Horizon > longest {
+		return nil, fmt.Errorf("forecast %d steps: the model was fitted for %d", r.Horizon, longest)
+	}
+	st, err := m.plan.NewState(r.Panel, nil)
+	if err != nil {
+		return nil, err
+	}
+	return m.forecastFrom(ctx, st, r, &batch{explain: newExplainer(m, r, to)})
 }
 
 // Explanation is what each group of features brings to a forecast, in units of the target.

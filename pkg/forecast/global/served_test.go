@@ -89,7 +89,7 @@ func TestSealedTotals(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	pool, err := st.Seal(end, nil)
+	pool, err := plan.Seal(known, end, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

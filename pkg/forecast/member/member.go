@@ -185,6 +185,8 @@ type fitter struct {
 // Model is a fitted member. Series without enough history are forecast like their kin.
 type Model struct {
 	forecast.Model
+	// Own is the Model without its kin: it has no forecast, NaN, of series without enough history.
+	Own forecast.Model
 	// Kind is what was fitted: Smoothing also where the history was too short for trees.
 	Kind Kind
 	// Country is whose public holidays the member was told; a Prophet alone keeps them here.
@@ -221,7 +223,7 @@ func (s Spec) Global(set Settings) global.Forecaster {
 
 // FromTrees wraps fitted trees, which it owns from then on.
 func FromTrees(m *global.Model) *Model {
-	return &Model{Model: seasonal.CompleteModel(m, m.Spec().NonNegative), Kind: Trees, Trees: m}
+	return &Model{Model: seasonal.CompleteModel(m, m.Spec().NonNegative), Own: m, Kind: Trees, Trees: m}
 }
 
 // Native returns a member of a kind whose models are fitted when they are asked for a forecast, to the history of the request. Of set it
@@ -248,7 +250,7 @@ func Native(ctx context.Context, k Kind, set Settings) (*Model, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Model{Model: seasonal.CompleteModel(m, set.NonNegative), Kind: k, Country: set.Country}, nil
+	return &Model{Model: seasonal.CompleteModel(m, set.NonNegative), Own: m, Kind: k, Country: set.Country}, nil
 }
 
 // ProphetForecaster is what a member of the kind Prophet fits each series with.

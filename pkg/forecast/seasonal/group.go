@@ -100,7 +100,7 @@ func prior(f calendar.Frequency) float64 {
 func (k profile) ratio(v history, f calendar.Frequency, start calendar.Step) float64 {
 	prior := prior(f)
 	var own, kin, n float64
-	for i := max(0, len(v.target)-2*MinHistory(f)); i < len(v.target); i++ {
+	for i := max(0, len(v.target)-KinHistory(f)); i < len(v.target); i++ {
 		if y, ok := v.at(i); ok {
 			own, kin, n = own+y, kin+k[seasonOf(f, start+calendar.Step(i))], n+1
 		}
@@ -187,7 +187,7 @@ func groupProfiles(p *panel.Panel, origin calendar.Step) profiles {
 			}
 			into[k] = by[k][c]
 		}
-		for i := max(0, v.n()-2*base); i < v.n(); i++ {
+		for i := max(0, v.n()-KinHistory(p.Frequency)); i < v.n(); i++ {
 			if y, ok := v.at(i); ok {
 				d := seasonOf(p.Frequency, p.Start[s]+calendar.Step(i))
 				for _, a := range into {
@@ -241,12 +241,12 @@ func (c completing) Fit(ctx context.Context, p *panel.Panel, origin calendar.Ste
 
 // CompleteModel is [Complete] for a model; closing it closes m.
 func CompleteModel(m forecast.Model, nonNegative bool) forecast.Model {
-	return completeModel{m, groupModel{Group{NonNegative: nonNegative}}}
+	return completeModel{m, Group{NonNegative: nonNegative}}
 }
 
 type completeModel struct {
 	forecast.Model
-	group groupModel
+	group Group
 }
 
 func (m completeModel) Forecast(ctx context.Context, r forecast.Request) (*forecast.Prediction, error) {
@@ -254,6 +254,12 @@ func (m completeModel) Forecast(ctx context.Context, r forecast.Request) (*forec
 	if err != nil {
 		return nil, err
 	}
+	return out, m.group.Complete(ctx, r, out, func() (*panel.Panel, error) { return r.Panel, nil })
+}
+
+// Complete gives the series of a forecast of r that have no first step the forecast of g. Their kin are looked for in the panel of kin, whose
+// last series are those of r.Panel; of the others it needs the last [KinHistory] steps up to the origin. It is asked for where it is needed.
+func (g Group) Complete(ctx context.Context, r forecast.Request, out *forecast.Prediction, kin func() (*panel.Panel, error)) error {
 	var missing []int
 	for s := range out.Series {
 		if out.Horizon > 0 && math.IsNaN(out.Point[out.At(s, 1)]) {
@@ -261,18 +267,29 @@ func (m completeModel) Forecast(ctx context.Context, r forecast.Request) (*forec
 		}
 	}
 	if len(missing) == 0 {
-		return out, nil
+		return nil
 	}
-	g, err := m.group.forecast(ctx, r, missing)
+	p, err := kin()
 	if err != nil {
-		return nil, err
+		return err
 	}
-	for _, s := range missing {
-		a, b := s*out.Horizon, (s+1)*out.Horizon
-		copy(out.Point[a:b], g.Point[a:b])
-		if n := len(out.Levels); n > 0 {
-			copy(out.Quantiles[a*n:b*n], g.Quantiles[a*n:b*n])
-		}
+	first := p.Series() - out.Series
+	r.Panel, r.Levels = p, out.Levels
+	for i := range missing {
+		missing[i] += first
 	}
-	return out, nil
+	f, err := groupModel{g}.forecast(ctx, r, missing)
+	if err != nil {
+		return err
+	}
+	n, k := out.Horizon, len(out.Levels)
+	for _, from := range missing {
+		to := from - first
+		copy(out.Point[to*n:(to+1)*n], f.Point[from*n:(from+1)*n])
+		copy(out.Quantiles[to*n*k:(to+1)*n*k], f.Quantiles[from*n*k:(from+1)*n*k])
+	}
+	return nil
 }
+
+// KinHistory is how many steps before an origin say what a series' kin are like.
+func KinHistory(f calendar.Frequency) int { return 2 * MinHistory(f) }
