@@ -20,7 +20,7 @@ import (
 
 const (
 	// inputName is the contract of the data that a model reads, beside its bundle.
-	inputName = "input.json"
+	inputName = bundle.InputName
 	// modelScheme begins the address of a registered model.
 	modelScheme = "models:/"
 	// tagBundle is the tag of a model version with the address of its bundle.

@@ -3,7 +3,10 @@ package bundle
 import (
 	"bytes"
 	"context"
+	"encoding/json"
+	"errors"
 	"fmt"
+	"io/fs"
 	"slices"
 
 	"salescast/pkg/columnar"
@@ -40,4 +43,31 @@ func (b *Bundle) History(ctx context.Context) (*panel.Panel, error) {
 
 func (b *Bundle) hasHistory() bool {
 	return slices.ContainsFunc(b.Manifest.Files, func(f File) bool { return f.Name == HistoryName })
+}
+
+// InputName is the file beside a bundle that says how the table is read that it was fitted on, and forecasts from.
+const InputName = "input.json"
+
+const maxInput = 1 << 20
+
+// Input is what a forecast from rows must know of that: the policy of days without a row, and the column of empty shelves, "" for none.
+type Input struct {
+	Missing  panel.Missing `json:"missing"`
+	Stockout string        `json:"stockout"`
+}
+
+// ReadInput reads it. Where a bundle has none, as those of single members and of before, days without a row are unknown.
+func ReadInput(ctx context.Context, r Reader) (Input, error) {
+	in := Input{Missing: panel.Leave}
+	b, err := r.ReadFile(ctx, InputName, maxInput)
+	if errors.Is(err, fs.ErrNotExist) {
+		return in, nil
+	}
+	if err != nil {
+		return in, err
+	}
+	if err := json.Unmarshal(b, &in); err != nil {
+		return in, fmt.Errorf("read %s: %w", InputName, err)
+	}
+	return in, nil
 }

@@ -23,6 +23,7 @@ const aheadPoints = 60_000
 type opened struct {
 	bundle *bundle.Bundle
 	known  *bundle.Known
+	input  bundle.Input
 	// history reaches, with the plan that was known or is usual, from the bundle's past to its horizon.
 	history *panel.Panel
 	end     calendar.Step
@@ -59,7 +60,11 @@ func openBundle(ctx context.Context, r bundle.Reader, loaders bundle.Loaders) (o
 	if err != nil {
 		return nil, err
 	}
-	return &opened{bundle: b, known: k, history: k.Panel, end: k.End, assumed: k.Assumed, index: k.Index}, nil
+	input, err := bundle.ReadInput(ctx, r)
+	if err != nil {
+		return nil, err
+	}
+	return &opened{bundle: b, known: k, input: input, history: k.Panel, end: k.End, assumed: k.Assumed, index: k.Index}, nil
 }
 
 func joinID(id []string) string { return bundle.JoinID(id) }

@@ -162,6 +162,8 @@ func keyNames(keys []panel.Key) string {
 type layout struct {
 	time, target       int
 	keys, static, covs []int
+	// stockout is the column of empty shelves.
+	stockout int
 }
 
 func (q *question) layout(t *table, what string) (layout, error) {
@@ -191,6 +193,10 @@ func (q *question) layout(t *table, what string) (layout, error) {
 	}
 	for _, c := range p.Covariates {
 		l.covs = append(l.covs, find(c.Name))
+	}
+	l.stockout = -1
+	if name := q.view.input.Stockout; name != "" {
+		l.stockout = find(name)
 	}
 	if l.time < 0 {
 		return l, bad("%s rows have no column %q", what, m.Time)
@@ -369,8 +375,12 @@ func (q *question) build(ctx context.Context, t *table, at layout, l limits) (*p
 	for _, c := range p.Covariates {
 		schema.Covariates = append(schema.Covariates, panel.Attribute{Name: c.Name, Role: c.Role})
 	}
+	if at.stockout >= 0 {
+		schema.Covariates = append(schema.Covariates, panel.Attribute{Name: t.columns[at.stockout], Role: panel.Stockout})
+		at.covs = append(slices.Clip(at.covs), at.stockout)
+	}
 	var fault *problem
-	b, err := panel.NewBuilder(schema, panel.BuilderOptions{Frequency: p.Frequency.String(), Missing: panel.Leave, Report: func(e panel.Event) {
+	b, err := panel.NewBuilder(schema, panel.BuilderOptions{Frequency: p.Frequency.String(), Missing: q.view.input.Missing, EndedAfter: p.EndedAfter, Report: func(e panel.Event) {
 		if f := eventProblem(e, q); f != nil && fault == nil {
 			fault = f
 		}
@@ -395,6 +405,9 @@ func (q *question) build(ctx context.Context, t *table, at layout, l limits) (*p
 // straight makes the panel of rows of one series that follow each other without a hole, as build would. Of any others, and of any that are
 // wrong, it says not ok: build takes longer and says what is wrong where.
 func (q *question) straight(t *table, at layout) (p *panel.Panel, ok bool) {
+	if at.stockout >= 0 {
+		return nil, false
+	}
 	known := q.view.history
 	keys, static := make([]string, len(at.keys)), make([]string, len(at.static))
 	t.texts(at.keys, 0, keys)
@@ -429,8 +442,15 @@ func (q *question) straight(t *table, at layout) (p *panel.Panel, ok bool) {
 	if !t.numbers(at.target, p.Target) {
 		return nil, false
 	}
+	last := 0
 	for row, y := range p.Target {
-		p.Observed[row] = y == y
+		if p.Observed[row] = y == y; y != y {
+			continue
+		}
+		if row > last+1 && q.view.input.Missing != panel.Leave {
+			return nil, false // the policy fills the days between
+		}
+		last = row
 	}
 	for c, col := range at.covs {
 		v := values[(c+1)*t.rows : (c+2)*t.rows : (c+2)*t.rows]

@@ -134,6 +134,10 @@ func (b *bakery) upTo(end time.Time) [][]string {
 
 // run makes a workspace of rows; more is added to the settings.
 func (b *bakery) run(name, workspace, more string, rows [][]string, env ...string) error {
+	return b.runModels(name, workspace, more, "lightgbm,xgboost,smoothing", rows, env...)
+}
+
+func (b *bakery) runModels(name, workspace, more, models string, rows [][]string, env ...string) error {
 	source := filepath.Join(b.folder, name)
 	var text bytes.Buffer
 	w := csv.NewWriter(&text)
@@ -145,7 +149,7 @@ func (b *bakery) run(name, workspace, more string, rows [][]string, env ...strin
 	if err := os.WriteFile(config, []byte(settings+more), 0o600); err != nil {
 		return err
 	}
-	cmd := exec.CommandContext(context.Background(), b.binary, "run", config, "-w", workspace, "--set", "models=lightgbm,xgboost,smoothing")
+	cmd := exec.CommandContext(context.Background(), b.binary, "run", config, "-w", workspace, "--set", "models="+models)
 	cmd.Env = append(b.env(), env...)
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("run: %w: %s", err, out)
@@ -255,13 +259,15 @@ func do(t *testing.T, r *http.Request) (int, []byte) {
 
 // answer is that of /v1/forecast.
 type answer struct {
-	Series []struct {
-		ID        map[string]string    `json:"id"`
-		Origin    string               `json:"origin"`
-		Dates     []string             `json:"dates"`
-		Forecast  []float64            `json:"forecast"`
-		Quantiles map[string][]float64 `json:"quantiles"`
-	} `json:"series"`
+	Series []seriesAnswer `json:"series"`
+}
+
+type seriesAnswer struct {
+	ID        map[string]string    `json:"id"`
+	Origin    string               `json:"origin"`
+	Dates     []string             `json:"dates"`
+	Forecast  []float64            `json:"forecast"`
+	Quantiles map[string][]float64 `json:"quantiles"`
 }
 
 // columns are rows as an object of columns; an empty cell is null.
