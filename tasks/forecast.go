@@ -21,18 +21,27 @@ import (
 )
 
 // Forecast opens the ensemble's bundle, or the model that is named, and forecasts the steps after the last sale of validate's panel: forecast.parquet and
-// forecast.csv, with quantiles and without actual sales, of all series that have not ended, and forecast_totals.parquet and forecast_totals.csv, the sums of all series and by key. Where the data has no plan at all, what is usual is assumed, and said; a plan
-// that ends before the horizon is KindData.
+// forecast.csv, with quantiles and without actual sales, of all series that have not ended, and forecast_totals.parquet and forecast_totals.csv, the sums of all series and by key. Where the data has no plan at all, what the model's history knows
+// of it and else what is usual is assumed, and said; a plan that ends before the horizon is KindData. Where the data lacks series of a model
+// that is named, members read of them what its history says, and sums that they are part of are left out.
 func Forecast(ctx context.Context, env Env, o ForecastOptions) (*Result, error) {
-	step := stepSpec{Name: "forecast", Options: o, Inputs: []string{"validate"}, Force: o.Force, Salt: map[string]string{"bundle": bundle.Schema, "totals": "1"}}
 	var m *Model
-	if o.Model == "" {
-		step.Inputs = append(step.Inputs, "ensemble")
-	} else {
+	if o.Model != "" {
 		var err error
 		if m, err = OpenModel(ctx, env, o.Model); err != nil {
 			return nil, err
 		}
+	}
+	return ForecastWith(ctx, env, m, o)
+}
+
+// ForecastWith is [Forecast] with the model of o.Model that is found already; nil is the ensemble's bundle.
+func ForecastWith(ctx context.Context, env Env, m *Model, o ForecastOptions) (*Result, error) {
+	step := stepSpec{Name: "forecast", Options: o, Inputs: []string{"validate"}, Force: o.Force, Salt: map[string]string{"bundle": bundle.Schema, "totals": "1"}}
+	if m == nil {
+		step.Inputs = append(step.Inputs, "ensemble")
+	} else {
+		step.Salt["part"] = "1"
 		step.Sources = []artifact.Input{{Step: m.URL, Digest: m.Digest}}
 	}
 	return runStep(ctx, env, step, func(ctx context.Context, s *Step) error {

@@ -25,7 +25,7 @@ func modelTable(p *panel.Panel, in DataOptions, levels []float64) bundle.Table {
 	}
 	add(in.Keys...)
 	add(in.Time, in.Target)
-	add(slices.Concat(in.KnownFuture, in.PastOnly, in.Static)...)
+	add(slices.Concat(in.KnownFuture, in.PastOnly, in.Static, in.flags())...)
 	if p.Series() == 0 {
 		return t
 	}
@@ -43,6 +43,9 @@ func modelTable(p *panel.Panel, in DataOptions, levels []float64) bundle.Table {
 	}
 	for _, k := range slices.Concat(p.Keys, p.Static) {
 		values[k.Name] = func(int) any { return k.Levels[k.Codes[0]] }
+	}
+	for _, name := range in.flags() { // a sale on an empty shelf is no sale of the panel
+		values[name] = func(int) any { return 0 }
 	}
 	for _, c := range p.Covariates {
 		values[c.Name] = func(row int) any { return known(c.Values[row]) }

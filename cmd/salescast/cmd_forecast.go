@@ -30,7 +30,8 @@ that is there already, which is a workspace, the folder of a model, models:/NAME
 models:/NAME/VERSION. What the configuration does not say of data, horizon and quantiles is as it was
 for the model: without any, the forecast is of what now lies where the model's data lay. With --input too it needs neither configuration nor workspace: it reads history
 and plan from a CSV or Parquet file, or CSV from standard input, and writes the forecast as CSV to
-standard output.`,
+standard output. Some of the model's series, and new ones, will do: what features read of the others is what
+the model knows of them.`,
 		Example: `  salescast forecast -c examples/bakery -w runs/bakery
   salescast get -w runs/bakery forecast/forecast.csv --to forecast.csv
   salescast forecast -c examples/bakery -w runs/today --model models:/sales_forecast_ensemble@champion
@@ -44,18 +45,22 @@ standard output.`,
 				return a.forecastFile(cmd, model, input)
 			}
 			return a.step(cmd.Context(), cmd, func(ctx context.Context, env tasks.Env, c *config) (*tasks.Result, error) {
-				if model != "" {
-					if err := a.asTheModel(ctx, env, c, model); err != nil {
-						return nil, err
-					}
+				if model == "" {
+					return tasks.Forecast(ctx, env, c.forecastOptions(force))
+				}
+				m, err := tasks.OpenModel(ctx, env, model)
+				if err != nil {
+					return nil, err
+				}
+				if err := a.asTheModel(ctx, env, c, m); err != nil {
+					return nil, err
+				}
+				if res, err := tasks.Validate(ctx, env, c.validateOptions(false)); err != nil {
+					return res, err
 				}
 				o := c.forecastOptions(force)
-				if o.Model = model; model != "" {
-					if res, err := tasks.Validate(ctx, env, c.validateOptions(false)); err != nil {
-						return res, err
-					}
-				}
-				return tasks.Forecast(ctx, env, o)
+				o.Model = model
+				return tasks.ForecastWith(ctx, env, m, o)
 			})
 		},
 	}
@@ -101,7 +106,7 @@ func (a *app) forecastFile(cmd *cobra.Command, model, input string) (err error) 
 		}
 		o := c.forecastOptions(false)
 		o.Model = model
-		res, err := tasks.Forecast(ctx, env, o)
+		res, err := tasks.ForecastWith(ctx, env, m, o)
 		if err == nil && a.global.output == outputText {
 			a.summary, err = readText(ctx, env, "forecast", "forecast.csv")
 		}
@@ -121,13 +126,9 @@ func (c *config) forecastAs(m *tasks.Model) {
 
 // asTheModel takes from a model what the configuration leaves open: of the forecast, and of the data, which are what now lies where those
 // lay that the model was made from. Synthetic sales are made again.
-func (a *app) asTheModel(ctx context.Context, env tasks.Env, c *config, model string) error {
-	m, err := tasks.OpenModel(ctx, env, model)
-	if err != nil {
-		return err
-	}
+func (a *app) asTheModel(ctx context.Context, env tasks.Env, c *config, m *tasks.Model) error {
 	c.forecastAs(m)
-	_, err = tasks.OpenStep(ctx, env.Store, "data")
+	_, err := tasks.OpenStep(ctx, env.Store, "data")
 	if len(c.Data.Keys) > 0 || err == nil && c.Data.Source == "" {
 		return nil // it is described, or the workspace has sales of its own
 	}

@@ -21,6 +21,8 @@ class Model:
         self.columns = [*self.keys, self.time, self.target]
         for role in ("known_future", "past_only", "static"):
             self.columns += [c for c in data[role] or [] if c not in self.columns]
+        if data.get("stockout"):
+            self.columns.append(data["stockout"])
 
     def predict(self, rows, params=None):
         """Takes the history, and after it the rows of the plan with an empty target; returns a row per series and step."""
