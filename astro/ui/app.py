@@ -1,4 +1,4 @@
-"""The page: what is asked on the left and in the tabs, what the server answers below them."""
+"""The page: what is asked on the left and in the tabs. What the server answers is below them (result.py)."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import dataclasses
 import datetime as dt
 import functools
 import hashlib
-import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import TypeVar
 
@@ -15,12 +14,14 @@ import streamlit as st
 
 import charts
 import export
-from client import Change, Client, Forecast, Known, Model, Series, ServerAway, ServerError
+import result
+from client import Client, Known, Model, ServerAway, ServerError
 from data import (
     DATE,
     MAX_FILE_BYTES,
     SALES,
     DataError,
+    Frequency,
     History,
     InvalidRows,
     Roles,
@@ -41,16 +42,14 @@ from data import (
 T = TypeVar("T")
 
 LONGEST, USUAL = 90, 30
+LONGEST_SAMPLE = 2100
 STATE_EVERY = 4.0
-EXPLAINED_SERIES = 20
-KEPT_ANSWERS = 24
 NO_COLUMN = "(none)"
 
 
 def main() -> None:
     st.set_page_config(page_title="Sales Forecast Inference", page_icon=":material/monitoring:", layout="wide")
     state = st.session_state
-    state.setdefault("answers", {})
     state.setdefault("models", [])
     try:
         client = Client.from_environment()
@@ -63,14 +62,14 @@ def main() -> None:
 
     st.title("Sales Forecast Inference")
     if state.get("away"):
-        failure(state.away)
+        result.failure(state.away)
     elif not model:
         st.info(
             "The server has no model yet. Train one with `salescast run`, "
             "and start `salescast serve` with its workspace or its registered name."
         )
     tabs = st.tabs(["Upload", "Manual", "Sample"])
-    roles = Roles(model.keys, model.plan) if model else Roles()
+    roles = model.roles() if model else Roles()
     histories: dict[str, History | None] = {}
     bodies: Sequence[Callable[[Roles], History | None]] = (upload_tab, functools.partial(manual_tab, client, model), sample_tab)
     for tab, name, body in zip(tabs, ("upload", "manual", "sample"), bodies, strict=True):
@@ -89,7 +88,7 @@ def main() -> None:
     if history is None:
         st.info(f"The data of the tab {source.capitalize()} cannot be used as they are now. Mend them there, or forecast from another tab.")
         return
-    result(client, model, completed(history, roles), horizon, level, source)
+    result.show(client, model, completed(client, model, history, horizon), horizon, level, source)
 
 
 # The sidebar.
@@ -112,7 +111,7 @@ def server_state(client: Client) -> None:
         count = len(state.models)
         st.success(f"Server ready, {count} model{'s' if count != 1 else ''}", icon=":material/cloud_done:")
     for failure in failures:
-        st.warning(plain(f"A newer model could not be loaded, the older one answers. {sentence(failure)}"))
+        st.warning(plain(f"A newer model could not be loaded, the older one answers. {result.sentence(failure)}"))
     after = (state.away and str(state.away), state.models)
     if state.get("seen") and before != after:
         st.rerun(scope="app")
@@ -129,21 +128,24 @@ def choices() -> tuple[Model | None, int, int]:
     by_name = {m.name: m for m in models}
     if state.get("model") not in by_name:
         state.model = models[0].name
-    chosen = by_name[st.selectbox("Model", list(by_name), key="model", format_func=title)]
-    about = [*(f"@{a}" for a in chosen.aliases), f"version {chosen.version}" if chosen.version else ""]
+    chosen = by_name[st.selectbox("Model", list(by_name), key="model", format_func=lambda name: result.title(by_name[name]))]
+    about = [f"@{a}" for a in chosen.aliases]
+    if chosen.created:
+        about.append(f"trained {chosen.created[:16].replace('T', ' ')} UTC")
     if chosen.last:
         about.append(f"learned from {chosen.first} to {chosen.last}")
-    st.caption(plain(", ".join(a for a in about if a)))
+    st.caption(plain(", ".join(about)), help=plain(f"Version {chosen.version}") if chosen.version else None)
     longest = min(LONGEST, chosen.horizon)
+    unit = chosen.frequency.unit
     horizon = longest
     if longest > 1:
-        key = f"horizon_{longest}"
+        key = f"horizon_{unit}_{longest}"
         horizon = st.slider(
-            "Forecast days", 1, longest, min(longest, state.get("wanted_horizon", USUAL)), key=key,
-            on_change=remember, args=("wanted_horizon", key),
+            f"Forecast {unit}s", 1, longest, min(longest, state.get(f"wanted_{unit}s", USUAL)), key=key,
+            on_change=remember, args=(f"wanted_{unit}s", key),
         )  # fmt: skip
     if longest < LONGEST:
-        st.caption(f"This model was trained to forecast {longest} days at most.")
+        st.caption(f"This model was trained to forecast {chosen.frequency.steps(longest)} at most.")
     levels = chosen.interval_levels()
     level = 95
     if levels:
@@ -151,7 +153,7 @@ def choices() -> tuple[Model | None, int, int]:
         wanted = state.get("wanted_level", 95)
         level = st.radio(
             "Interval", levels, index=levels.index(wanted) if wanted in levels else 0, key=key, horizontal=True,
-            format_func=lambda v: f"{v} %", help="The share of days whose sales are to lie within the band.",
+            format_func=lambda v: f"{v} %", help=f"The share of {unit}s whose sales are to lie within the band.",
             on_change=remember, args=("wanted_level", key),
         )  # fmt: skip
     else:
@@ -162,24 +164,6 @@ def choices() -> tuple[Model | None, int, int]:
 def remember(wish: str, widget: str) -> None:
     """Keeps what was wished for models that allow it."""
     st.session_state[wish] = st.session_state[widget]
-
-
-def title(name: str) -> str:
-    """bakery/ensemble as people read it."""
-    source, _, member = name.rpartition("/")
-    return f"{member} · {source}" if source else member
-
-
-def failure(error: ServerError) -> None:
-    st.error(plain(f"{sentence(str(error))} {sentence(error.hint)}".strip()))
-
-
-def sentence(text: str) -> str:
-    text = text.strip()
-    if not text:
-        return ""
-    text = text[0].upper() + text[1:]
-    return text if text[-1] in ".!?" else text + "."
 
 
 # The tabs.
@@ -197,6 +181,8 @@ def upload_tab(roles: Roles) -> History | None:
     state = st.session_state
     if file is None:
         state.pop("upload", None)
+        st.caption("Such a file looks like this:")
+        st.code(export.example_csv(roles, yesterday()), language=None)
         return None
     if state.get("upload", {}).get("id") != file.file_id:
         state.upload = {"id": file.file_id}
@@ -266,28 +252,32 @@ KNOWN, NEW = "Known to the model", "New"
 def manual_tab(client: Client, model: Model | None, roles: Roles) -> History | None:
     """A week of one series: after what the model knows of it, or of a new one alone."""
     kind = st.radio("Series", [KNOWN, NEW], horizontal=True, key="manual_kind")
+    every = roles.frequency
+    span = "week" if every.unit == "day" else every.steps(7)
     if kind == NEW or model is None:
         names = key_names(roles, "manual")
-        grid = week("new", yesterday(), dt.date(1970, 1, 7), list(manual_days(yesterday())[SALES]))
+        st.caption(f"A new series is forecast from this {span} alone: its interval is as wide as new series were wrong. Upload more of it.")
+        grid = week(f"new_{every.unit}", every, yesterday(), dt.date(1971, 1, 1), list(manual_days(yesterday())[SALES]))
         return grid_history(grid, roles, names)
     listed = known_series(client, model)
     if isinstance(listed, ServerError):
-        failure(listed)
+        result.failure(listed)
         return None
     known = pick_series(roles, *listed)
     recent = last_days(client, model, known) if known else None
     if known is None or recent is None:
         st.info("The series cannot be read from the server now. Choose a new one, or upload its sales.")
         return None
+    is_are = "is" if every.unit == "day" else "are"
     st.caption(
         plain(
-            f"{charts.label(known.key)} is known from {known.first} to {known.last}. The week below is added to that history, "
-            "and its promotions, prices and holidays are as stored; a day that is in both counts as it is here. "
-            "It is filled in with the last week known: put what was sold in its place."
+            f"{charts.label(known.key)} is known from {known.first} to {known.last}. The {span} below {is_are} added to that history, "
+            f"with promotions, prices and holidays as stored; a {every.unit} that is in both counts as it is here. "
+            f"The last {span} known {is_are} filled in: put what was sold in its place."
         )
     )
     mine = hashlib.sha256(repr((known.key, known.last)).encode()).hexdigest()[:12]
-    grid = week(mine, known.last + dt.timedelta(days=7), known.first + dt.timedelta(days=6), week_after(recent))
+    grid = week(mine, every, every.step(known.last, 7), every.step(known.first, 6), week_after(recent))
     history = grid_history(grid, roles, dict(zip(roles.keys, known.key, strict=True)))
     return history and dataclasses.replace(history, append=True, stored=recent)
 
@@ -329,27 +319,27 @@ def last_days(client: Client, model: Model, known: Known) -> pd.DataFrame | None
             found, _ = client.series(model, known.key, charts.SHOWN_DAYS)
         except ServerError:
             return None
-        while len(kept) >= KEPT_ANSWERS:
+        while len(kept) >= result.KEPT_ANSWERS:
             kept.pop(next(iter(kept)))
         kept[asked] = found[0].recent if found else None
     return kept[asked]
 
 
-def week(name: str, last: dt.date, earliest: dt.date, sales: list[float]) -> pd.DataFrame | None:
-    """The grid of a week that ends on a day of choice; it holds what was entered while other series are shown."""
+def week(name: str, every: Frequency, last: dt.date, earliest: dt.date, sales: list[float]) -> pd.DataFrame | None:
+    """The grid of seven steps up to a day of choice; it holds what was entered while other series are shown."""
     grids = st.session_state.setdefault("grids", {})
     mine = grids.setdefault(name, {"last": last, "sales": sales})
-    day = st.date_input("Last day", mine["last"], earliest, dt.date(2200, 1, 1), key=f"manual_last_{name}")
+    day = st.date_input(f"Last {every.unit}", mine["last"], earliest, dt.date(2200, 1, 1), key=f"manual_last_{name}")
     if not isinstance(day, dt.date):
         return None
-    days = list(manual_days(day)[DATE])
+    days = list(manual_days(day, frequency=every)[DATE])
     key = f"manual_grid_{name}"
     if mine.get("days") != days or key not in st.session_state:
         mine |= {"last": day, "days": days, "first_sales": mine["sales"]}
     edited = st.data_editor(
-        pd.DataFrame({SALES: mine["first_sales"]}, index=pd.Index([f"{d:%a} {d}" for d in days], name="day")),
+        pd.DataFrame({SALES: mine["first_sales"]}, index=pd.Index([f"{d:%a} {d}" for d in days], name=every.unit.capitalize())),
         column_config={SALES: st.column_config.NumberColumn("Sales", min_value=0.0, required=True, format="%.2f")},
-        num_rows="fixed", width="stretch", disabled=["day"], key=key,
+        num_rows="fixed", width="stretch", disabled=[every.unit.capitalize()], key=key,
     )  # fmt: skip
     mine["sales"] = list(edited[SALES])
     return pd.DataFrame({DATE: days, SALES: mine["sales"]})
@@ -368,21 +358,23 @@ def grid_history(grid: pd.DataFrame | None, roles: Roles, names: Mapping[str, st
 def sample_tab(roles: Roles) -> History | None:
     """Drawn sales to try the page with."""
     names = key_names(roles, "sample")
-    first, second = st.columns(2)
-    days = first.number_input("Days", 7, 1500, 60, key="sample_days")
-    average = second.number_input("Average", 100.0, 1e9, 5000.0, 100.0, key="sample_average")
-    volatility = first.slider("Volatility, %", 0, 50, 20, key="sample_volatility")
-    trend = second.slider("Trend over the period, %", -50, 50, 10, key="sample_trend")
-    seed = first.number_input("Seed", 0, 2**31 - 1, 42, key="sample_seed", help="The same seed draws the same sales.")
-    last = second.date_input("Last day", yesterday(), dt.date(1975, 1, 1), dt.date(2200, 1, 1), key="sample_last")
+    unit = roles.frequency.unit
+    places = [place for _ in range(3) for place in st.columns(2)]
+    days = places[0].number_input(f"{unit.capitalize()}s", 7, LONGEST_SAMPLE // roles.frequency.length, 60, key=f"sample_{unit}s")
+    average = places[1].number_input("Average", 100.0, 1e9, 5000.0, 100.0, key="sample_average")
+    volatility = places[2].slider("Volatility, %", 0, 50, 20, key="sample_volatility")
+    trend = places[3].slider("Trend over the period, %", -50, 50, 10, key="sample_trend")
+    seed = places[4].number_input("Seed", 0, 2**31 - 1, 42, key="sample_seed", help="The same seed draws the same sales.")
+    last = places[5].date_input(f"Last {unit}", yesterday(), dt.date(1990, 1, 1), dt.date(2200, 1, 1), key="sample_last")
     if not isinstance(last, dt.date):
         return None
     try:
-        history = from_sample(sample(int(days), average, volatility / 100, trend / 100, int(seed), last), roles, names)
+        drawn = sample(int(days), average, volatility / 100, trend / 100, int(seed), last, roles.frequency)
+        history = from_sample(drawn, roles, names)
     except DataError as e:
         st.error(plain(str(e)))
         return None
-    st.plotly_chart(charts.sample_chart(history), width="stretch", key="sample_chart", config=CHART)
+    st.plotly_chart(charts.sample_chart(history), width="stretch", key="sample_chart", config=result.CHART)
     return history
 
 
@@ -419,216 +411,36 @@ def keep(widget: str, value: T) -> T:
     return value
 
 
-def completed(history: History, roles: Roles) -> History:
+def completed(client: Client, model: Model, history: History, horizon: int) -> History:
     """history with the planned columns that it lacks, each with one value that can be changed."""
-    missing = missing_plan(history, roles)
+    missing = missing_plan(history, model.roles())
     if not missing:
         return history
+    listed = known_series(client, model)
+    known, total = ([], 1) if isinstance(listed, ServerError) else listed
+    recent = last_days(client, model, known[0]) if known else None
     values = {}
     with st.expander(plain(f"Your data lack what the model reads: {', '.join(missing)}")):
-        st.caption("Each is taken to have the same value on all days, past and future. 0 is no promotion and no holiday.")
+        st.caption(
+            f"Each is taken to have the same value on all {model.frequency.unit}s, past and future. It begins with what is usual in the "
+            "model's own data; for a promotion or a holiday 0 is none."
+        )
         for row in batches(missing, 4):
             for place, name in zip(st.columns(4), row, strict=False):
-                usual = 1.0 if name == guess_column("price", [name]) else 0.0
                 widget = f"constant_plan_{name}"
-                restore(widget, usual)
+                restore(widget, usual(name, recent))
                 values[name] = float(keep(widget, place.number_input(name, key=widget)))
-    return complete(history, values)
+    # Of a known series the server has a plan; which are known is certain where all are listed.
+    names = {k.key for k in known}
+    new = [key for key in history.series() if key not in names] if len(known) == total else []
+    return complete(history, values, new, horizon, model.frequency)
 
 
-# The result.
-
-CHART = {"displaylogo": False, "modeBarButtonsToRemove": ["select2d", "lasso2d", "autoScale2d"], "responsive": True}
-
-
-def result(client: Client, model: Model, history: History, horizon: int, level: int, source: str) -> None:
-    """Everything about one forecast."""
-    forecast = ask(client, model, history, horizon)
-    if isinstance(forecast, ServerError):
-        failure(forecast)
-        return
-    if not forecast.series:
-        st.warning("The server forecast no series. Check that the history has recent sales.")
-        return
-    labels = [charts.label(s.key) for s in forecast.series]
-    at = 0
-    if len(labels) > 1:
-        at = st.selectbox("Series", range(len(labels)), format_func=labels.__getitem__, key=f"series_{source}")
-    series = forecast.series[at]
-    past = history.of(series.key)
-
-    totals(forecast, series, model)
-    for note in forecast.notes:
-        st.caption(plain(sentence(note)))
-    st.plotly_chart(charts.forecast_chart(past, series, level), width="stretch", key="chart", config=CHART)
-    st.download_button(
-        "Download CSV", export.forecast_csv(forecast, level), export.file_name(dt.datetime.now()), "text/csv",
-        icon=":material/download:", on_click="ignore", key="download",
-    )  # fmt: skip
-
-    st.subheader("Drivers")
-    drivers(series)
-    st.subheader("Models")
-    comparison(client, model, history, horizon, at)
-    st.subheader("What if")
-    whatif(client, model, history, forecast, level, at)
-
-
-def ask(client: Client, model: Model, history: History, horizon: int) -> Forecast | ServerError:
-    """The server's answer, asked once for the same question. Refusals are not kept."""
-    answers = st.session_state.answers
-    sold = pd.util.hash_pandas_object(history.rows, index=False).sum()
-    planned = pd.util.hash_pandas_object(history.plan, index=False).sum() if len(history.plan) else 0
-    key = (model.name, model.version, horizon, history.append, len(history.rows), int(sold), int(planned))
-    if key not in answers:
-        try:
-            with st.spinner("Forecasting"):
-                answer = client.forecast(model, history, horizon, drivers=len(history.series()) <= EXPLAINED_SERIES)
-        except ServerError as e:
-            return e
-        while len(answers) >= KEPT_ANSWERS:
-            answers.pop(next(iter(answers)))
-        answers[key] = answer
-    return answers[key]
-
-
-def totals(forecast: Forecast, series: Series, model: Model) -> None:
-    total = sum_of(series)
-    for place, (name, value) in zip(
-        st.columns(4),
-        (
-            ("Total forecast", f"{total:,.0f}"),
-            ("Daily average", f"{total / len(series.point):,.1f}"),
-            ("Forecast period", f"{len(series.point)} day{'s' if len(series.point) != 1 else ''}"),
-            ("Model used", model.member),
-        ),
-        strict=True,
-    ):
-        place.metric(name, value)
-    text = f"{series.dates[0]} to {series.dates[-1]}."
-    if len(forecast.series) > 1:
-        text += f" All {len(forecast.series)} series together: {math.fsum(map(sum_of, forecast.series)):,.0f}."
-    if series.quantiles:
-        text += (
-            " The bounds are of single days. They cannot be added up to bounds of the total, as days err partly together and partly apart."
-        )
-    st.caption(text)
-
-
-def drivers(series: Series) -> None:
-    if not series.drivers:
-        st.caption(f"This model does not explain this forecast. Trees explain up to {EXPLAINED_SERIES} series at once.")
-        return
-    names = [f"{d:%a} {d}" for d in series.dates]
-    day = st.selectbox("Day", range(len(names)), format_func=names.__getitem__, key=f"day_{len(names)}")
-    st.plotly_chart(charts.drivers_chart(series, day), width="stretch", key="drivers", config=CHART)
-    st.caption("What each group of features adds to or takes from the model's base, in sales of that day.")
-
-
-SHOWN_METRICS = {"wape": "WAPE", "rmsse": "RMSSE", "bias": "bias", "coverage_95": "coverage of 95 %"}
-
-
-def measured(client: Client, model: Model) -> dict[str, float]:
-    """What the model's backtest says of it, asked once per version."""
-    kept = st.session_state.setdefault("metrics", {})
-    if (model.name, model.version) not in kept:
-        try:
-            found = client.metrics(model)
-        except ServerError:
-            return {}
-        kept[model.name, model.version] = {title: found[name] for name, title in SHOWN_METRICS.items() if name in found}
-    return kept[model.name, model.version]
-
-
-def comparison(client: Client, chosen: Model, history: History, horizon: int, at: int) -> None:
-    models: Sequence[Model] = st.session_state.models
-    if len(models) < 2:
-        st.caption("The server has one model. Start it with several to compare them.")
-        return
-    if not st.toggle("Compare all models", key="compare"):
-        return
-    rows, forecasts = [], []
-    for model in models:
-        answer = ask(client, model, history, min(horizon, model.horizon))
-        row: dict[str, object] = {"model": title(model.name) + (" ◀" if model.name == chosen.name else "")}
-        if isinstance(answer, ServerError):
-            row["note"] = str(answer)
-        else:
-            point = answer.series[at].point
-            forecasts.append(answer)
-            total = sum_of(answer.series[at])
-            row |= {"total": total, "mean": total / len(point), "min": min(point), "max": max(point)}
-        rows.append(row | measured(client, model))
-    st.plotly_chart(
-        charts.models_chart([(title(f.model), f.series[at]) for f in forecasts]), width="stretch", key="models_chart", config=CHART
-    )
-    table = pd.DataFrame(rows)
-    sums = ("total", "mean", "min", "max")
-    formats = {
-        c: st.column_config.NumberColumn(format="%.1f" if c in sums else "%.4f") for c in table.columns if c not in ("model", "note")
-    }
-    st.dataframe(table, hide_index=True, width="stretch", column_config=formats)
-
-
-def whatif(client: Client, model: Model, history: History, forecast: Forecast, level: int, at: int) -> None:
-    promo, price = guess_column("promo", model.plan), guess_column("price", model.plan)
-    if not promo and not price:
-        st.caption("This model was trained without promotions and prices, so it cannot say what they would change.")
-        return
-    days = forecast.series[at].dates
-    first, last = days[0], days[-1]
-    if len(days) > 1:
-        first, last = st.select_slider("Days to change", days, (first, last), key=f"whatif_days_{first}_{last}")
-    places = iter(st.columns(2))
-    changes = []
-    if promo:
-        wish = next(places).radio("Promotion", ["As planned", "On", "Off"], horizontal=True, key="whatif_promo")
-        if wish != "As planned":
-            changes.append(Change(promo, float(wish == "On"), first, last))
-    if price:
-        place = next(places)
-        usual = last_price(history, price)
-        if place.checkbox("Change the price", key="whatif_price_on"):
-            value = place.number_input("Price", 0.0, 1e9, usual, key="whatif_price")
-            changes.append(Change(price, value, first, last))
-    if not changes:
-        st.caption("Choose a change to see both forecasts side by side.")
-        return
-    try:
-        answer = client.whatif(model, history, forecast, changes)
-    except ServerError as e:
-        failure(e)
-        return
-    shown = answer.base.series[at].key
-    base = next(s for s in answer.base.series if s.key == shown)
-    changed = next(s for s in answer.changed.series if s.key == shown)
-    difference = next((d for d in answer.differences if d.key == shown), None)
-    left, right = st.columns(2)
-    figures = charts.two_charts(base, changed, level)
-    for place, name, series, figure in ((left, "As planned", base, figures[0]), (right, "With the change", changed, figures[1])):
-        if series is changed and difference and not math.isnan(difference.total):
-            place.metric(name, number(sum_of(series), 0), f"{difference.total:+,.0f}")
-        else:
-            place.metric(name, number(sum_of(series), 0), "total", delta_color="off", delta_arrow="off")
-        place.plotly_chart(figure, width="stretch", key=f"whatif_{name}", config=CHART)
-    if difference:
-        gain, low, high = (number(v, 0) for v in (difference.total, sum(difference.lower), sum(difference.upper)))
-        st.caption(f"The change brings {gain} sales; between {low} and {high} where all days err in the same direction.")
-
-
-def last_price(history: History, column: str) -> float:
-    source = history.rows if column in history.rows or history.stored is None else history.stored
-    known = source[column].dropna() if column in source else pd.Series(dtype=float)
-    return float(known.iloc[-1]) if len(known) else 1.0
-
-
-def sum_of(series: Series) -> float:
-    """The total of the days that the server forecast."""
-    return math.fsum(v for v in series.point if not math.isnan(v))
-
-
-def number(value: float, decimals: int) -> str:
-    return "–" if math.isnan(value) else f"{value:,.{decimals}f}"
+def usual(column: str, recent: pd.DataFrame | None) -> float:
+    """The middle of a planned column's values in a series that the model knows; else no promotion, no holiday, and a price of 1."""
+    if recent is not None and column in recent and recent[column].notna().any():
+        return float(recent[column].median())
+    return 1.0 if column == guess_column("price", [column]) else 0.0
 
 
 def batches(items: Sequence[str], size: int) -> list[Sequence[str]]:

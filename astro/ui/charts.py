@@ -5,21 +5,23 @@ from __future__ import annotations
 import datetime as dt
 import html
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import pandas as pd
 import plotly.graph_objects as go
 
-from client import Series
-from data import DATE, SALES, History
+from client import Difference, Series
+from data import DATE, SALES, Frequency, History
 
 # Colours that hold against a white and a dark ground, and are told apart by people who see colours differently.
 HISTORY = "#7f8c9b"
 FORECAST = "#1f83d6"
 OTHER = "#e08214"
 LESS = "#c2543d"
-# So much history is drawn; so much of it, or twice the forecast, is in sight at first.
+# So many steps of history are drawn; so many of them, or twice the forecast, are in sight at first.
 SHOWN_DAYS, FEWEST_SHOWN = 180, 56
+# What the server calls a group of features where people would say it otherwise.
+GROUPS = {"identity": "series"}
 
 
 def safe(name: str) -> str:
@@ -60,12 +62,12 @@ def _band(figure: go.Figure, series: Series, level: int, colour: str, name: str)
     )  # fmt: skip
 
 
-def forecast_chart(history: pd.DataFrame, series: Series, level: int) -> go.Figure:
-    """The last days of history, the forecast after them and its band, hover by day; older days are reached by zooming out."""
+def forecast_chart(history: pd.DataFrame, series: Series, level: int, frequency: Frequency) -> go.Figure:
+    """The last steps of history, the forecast after them and its band, hover by day; older ones are reached by zooming out."""
     recent = history.tail(SHOWN_DAYS)
     figure = go.Figure()
     figure.add_scatter(
-        x=recent[DATE], y=recent[SALES], name="History", mode="lines",
+        x=recent[DATE], y=recent[SALES], name="History", mode="lines" if len(recent) > 1 else "markers",
         line={"color": HISTORY, "width": 1.5}, hovertemplate="%{y:,.1f}",
     )  # fmt: skip
     _band(figure, series, level, FORECAST, f"{level} % interval")
@@ -77,16 +79,28 @@ def forecast_chart(history: pd.DataFrame, series: Series, level: int) -> go.Figu
     shown = None
     if len(recent):
         figure.add_vline(x=recent[DATE].iloc[-1], line={"color": HISTORY, "dash": "dot", "width": 1})
-        days = max(FEWEST_SHOWN, 2 * len(series.dates))
+        days = frequency.length * max(FEWEST_SHOWN, 2 * len(series.dates))
         first = max(recent[DATE].iloc[0], recent[DATE].iloc[-1] - dt.timedelta(days=days))
-        shown = [first, series.dates[-1] + dt.timedelta(days=1)]
-    return _layout(figure, 400, xaxis={"range": shown}, yaxis={"title": "sales per day", "rangemode": "tozero"})
+        recent = recent[recent[DATE] >= first]
+        shown = [first, series.dates[-1] + dt.timedelta(days=frequency.length)]
+    lower, upper = series.band(level)
+    return _layout(
+        figure, 400, xaxis={"range": shown},
+        yaxis={"title": f"sales per {frequency.unit}", "range": _span(recent[SALES], series.point, lower or (), upper or ())},
+    )  # fmt: skip
+
+
+def _span(*lines: Iterable[float]) -> list[float]:
+    """The range of an axis from 0, or less, to all of lines."""
+    values = [v for line in lines for v in line if not math.isnan(v)]
+    low, high = min([0.0, *values]), max([0.0, *values])
+    room = 0.05 * (high - low)
+    return [low - (room if low < 0 else 0), high + (room or 1)]
 
 
 def two_charts(before: Series, after: Series, level: int) -> tuple[go.Figure, go.Figure]:
     """Both forecasts of a what-if on the same scale."""
-    lines = [line for s in (before, after) for line in (s.point, s.band(level)[1] or [])]
-    top = max((v for line in lines for v in line if not math.isnan(v)), default=0.0)
+    span = _span(*(line for s in (before, after) for line in (s.point, *(bound or () for bound in s.band(level)))))
     figures = []
     for series, colour, name in ((before, FORECAST, "As planned"), (after, OTHER, "What if")):
         figure = go.Figure()
@@ -95,14 +109,28 @@ def two_charts(before: Series, after: Series, level: int) -> tuple[go.Figure, go
             x=series.dates, y=series.point, name=name, mode="lines+markers",
             line={"color": colour, "width": 2.5}, marker={"size": 5}, hovertemplate="%{y:,.1f}",
         )  # fmt: skip
-        figures.append(_layout(figure, 300, yaxis={"range": [0, top * 1.05 or 1]}))
+        figures.append(_layout(figure, 300, yaxis={"range": span}))
     return figures[0], figures[1]
 
 
+def difference_chart(dates: Sequence[dt.date], difference: Difference, unit: str) -> go.Figure:
+    """What a change brings on each date, with its interval."""
+    above, below = ([abs(b - p) for p, b in zip(difference.point, bound, strict=True)] for bound in (difference.upper, difference.lower))
+    figure = go.Figure()
+    figure.add_bar(
+        x=dates, y=difference.point, name="Difference", marker={"color": [OTHER if v >= 0 else LESS for v in difference.point]},
+        error_y={"type": "data", "array": above, "arrayminus": below, "symmetric": False, "color": HISTORY, "thickness": 1.2},
+        customdata=list(zip(difference.lower, difference.upper, strict=True)),
+        hovertemplate="%{y:+,.1f}, from %{customdata[0]:+,.1f} to %{customdata[1]:+,.1f}",
+    )  # fmt: skip
+    return _layout(figure, 240, showlegend=False, yaxis={"title": f"difference per {unit}"})
+
+
 def drivers_chart(series: Series, day: int) -> go.Figure:
-    """What each group of features brings to one day's forecast, from the level to the forecast."""
+    """What each group of features brings to one day's forecast, from the base over the greatest to the forecast."""
     small = 5e-4 * abs(series.point[day])
     names = [n for n, values in series.drivers.items() if not math.isnan(values[day]) and abs(values[day]) > small]
+    names.sort(key=lambda n: (n != "base", -abs(series.drivers[n][day])))
     values = [series.drivers[n][day] for n in names]
     rest = series.point[day] - sum(values)
     if abs(rest) > small:
@@ -110,7 +138,7 @@ def drivers_chart(series: Series, day: int) -> go.Figure:
     figure = go.Figure(
         go.Waterfall(
             orientation="h",
-            y=[*(safe(n) for n in names), "forecast"],
+            y=[*(safe(GROUPS.get(n, n)) for n in names), "forecast"],
             x=[*values, series.point[day]],
             measure=["relative"] * len(names) + ["total"],
             text=[f"{v:+,.1f}" if i else f"{v:,.1f}" for i, v in enumerate(values)] + [f"{series.point[day]:,.1f}"],

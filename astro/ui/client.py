@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import datetime as dt
 import http.client
 import json
@@ -15,13 +16,15 @@ from typing import Any
 
 import pandas as pd
 
-from data import DATE, SALES, History
+from data import DATE, SALES, Frequency, History, Roles
 
 DEFAULT_SERVER = "http://127.0.0.1:8080"
 STATE_SECONDS = 3.0
 FORECAST_SECONDS = 60.0
 MAX_ANSWER_BYTES = 64 << 20
 MAX_LISTED = 10_000
+# The code of a refusal to sum up what is asked for.
+NO_TOTALS = "totals_not_calibrated"
 
 
 class ServerError(Exception):
@@ -40,7 +43,10 @@ class ServerAway(ServerError):
 
 @dataclass(frozen=True)
 class Model:
-    """A model that the server has open. levels are its quantiles; horizon is in steps of its frequency."""
+    """A model that the server has open. levels are its quantiles; horizon is in steps of its frequency.
+
+    series is how many series it was trained on; totals says that it can give intervals of sums of them.
+    """
 
     name: str
     version: str
@@ -54,6 +60,14 @@ class Model:
     aliases: tuple[str, ...]
     first: str
     last: str
+    created: str
+    series: int
+    totals: bool
+    frequency: Frequency
+
+    def roles(self) -> Roles:
+        """The columns that it reads besides date and sales."""
+        return Roles(self.keys, self.plan, self.frequency)
 
     def interval_levels(self) -> list[int]:
         """The widths in percent of the intervals that the quantiles give, widest first."""
@@ -95,13 +109,19 @@ class Known:
 
 @dataclass(frozen=True)
 class Forecast:
-    """A model's answer."""
+    """A model's answer.
+
+    totals are sums of series by what they sum, ("all", "all") or a key and its value, with intervals of their own; each
+    has those two as its key. no_totals says why there is none where they were asked for.
+    """
 
     model: str
     version: str
     keys: tuple[str, ...]
     series: list[Series]
     notes: list[str]
+    totals: list[Series] = field(default_factory=list)
+    no_totals: str = ""
 
 
 @dataclass(frozen=True)
@@ -177,17 +197,33 @@ class Client:
             answer = self._call("GET", path, None, STATE_SECONDS)
             return [_known(model, one) for one in answer["series"]], int(answer["total"])
 
-    def forecast(self, model: Model, history: History, horizon: int, drivers: bool = False) -> Forecast:
-        """Forecasts horizon steps after the last sales, with all quantiles that the model has."""
-        body = _request(model, history, horizon)
-        body["drivers"] = drivers
-        with self._understanding():
-            return _forecast(model, self._call("POST", "/v1/forecast", body, FORECAST_SECONDS))
+    def forecast(self, model: Model, history: History, horizon: int, drivers: bool = False, totals: bool = False) -> Forecast:
+        """Forecasts horizon steps after the last sales, with all quantiles that the model has.
 
-    def whatif(self, model: Model, history: History, forecast: Forecast, changes: Sequence[Change]) -> WhatIf:
-        """Forecasts what forecast did with the plan as it is, and with changes."""
-        body = _request(model, history, len(forecast.series[0].dates))
-        body["changes"] = _changes(model, forecast, changes)
+        totals asks for the sums of series with their intervals; a server that has none of these series' sums forecasts without.
+        """
+        body = _request(model, history, horizon)
+        body |= {"drivers": drivers, "totals": totals}
+        no_totals = ""
+        with self._understanding():
+            try:
+                answer = self._call("POST", "/v1/forecast", body, FORECAST_SECONDS)
+            except ServerError as e:
+                if e.code != NO_TOTALS:
+                    raise
+                no_totals = str(e)
+                answer = self._call("POST", "/v1/forecast", body | {"totals": False}, FORECAST_SECONDS)
+            return dataclasses.replace(_forecast(model, answer), no_totals=no_totals)
+
+    def whatif(self, model: Model, history: History, series: Series, changes: Sequence[Change], level: int) -> WhatIf:
+        """Forecasts the days of series with the plan as it is, and with changes to the plan of that series.
+
+        The interval of the difference is level percent wide. history need not have more than that series (History.only):
+        the server's forecast of one reads nothing of the others that come with it.
+        """
+        body = _request(model, history, len(series.dates))
+        body["changes"] = _changes(model, series, changes)
+        body["quantiles"] = [q for q in model.levels if abs(q - 0.5) <= level / 200 + 1e-9]
         with self._understanding():
             answer = self._call("POST", "/v1/whatif", body, FORECAST_SECONDS)
             differences = [
@@ -269,6 +305,10 @@ def _model(m: Mapping[str, Any]) -> Model:
         aliases=tuple(m.get("aliases") or ()),
         first=str(m.get("first") or ""),
         last=str(m.get("last") or ""),
+        created=str(m.get("created") or ""),
+        series=int(m.get("series") or 0),
+        totals=m.get("kind") == "ensemble",
+        frequency=Frequency.parse(str(m.get("frequency") or "D")),
     )
 
 
@@ -295,10 +335,12 @@ def _request(model: Model, history: History, horizon: int) -> dict[str, Any]:
 
 
 def _columns(frame: pd.DataFrame, model: Model) -> dict[str, list[Any]]:
-    """frame as columns under the model's own names, None for what is unknown."""
+    """The columns of frame that the model reads, under its own names, None for what is unknown."""
     own = {DATE: model.time, SALES: model.target}
     out: dict[str, list[Any]] = {}
     for name in frame.columns:
+        if name not in (*own, *model.keys, *model.plan):
+            continue
         values: Iterable[Any] = frame[name]
         if name == DATE:
             out[own[name]] = [day.isoformat() for day in values]
@@ -309,18 +351,13 @@ def _columns(frame: pd.DataFrame, model: Model) -> dict[str, list[Any]]:
     return out
 
 
-def _changes(model: Model, forecast: Forecast, changes: Sequence[Change]) -> dict[str, list[Any]]:
-    """Rows of the plan for every series and day that changes; what stays as planned is None."""
-    out: dict[str, list[Any]] = {name: [] for name in (*model.keys, model.time, *(c.column for c in changes))}
-    for series in forecast.series:
-        for day in series.dates:
-            if not any(c.first <= day <= c.last for c in changes):
-                continue
-            for name, value in zip(model.keys, series.key, strict=True):
-                out[name].append(value)
-            out[model.time].append(day.isoformat())
-            for c in changes:
-                out[c.column].append(c.value if c.first <= day <= c.last else None)
+def _changes(model: Model, series: Series, changes: Sequence[Change]) -> dict[str, list[Any]]:
+    """Rows of the plan for every day that changes; what stays as planned is None."""
+    days = [day for day in series.dates if any(c.first <= day <= c.last for c in changes)]
+    out: dict[str, list[Any]] = {name: [value] * len(days) for name, value in zip(model.keys, series.key, strict=True)}
+    out[model.time] = [day.isoformat() for day in days]
+    for c in changes:
+        out[c.column] = [c.value if c.first <= day <= c.last else None for day in days]
     return out
 
 
@@ -334,15 +371,17 @@ def _numbers(values: Iterable[float | None]) -> list[float]:
 
 
 def _forecast(model: Model, answer: Mapping[str, Any]) -> Forecast:
-    series = [
-        Series(
-            key=_key(model, s),
-            dates=[dt.date.fromisoformat(d[:10]) for d in s["dates"]],
-            point=_numbers(s["forecast"]),
-            quantiles={float(q): _numbers(v) for q, v in (s.get("quantiles") or {}).items()},
-            drivers={str(g): _numbers(v) for g, v in (s.get("drivers") or {}).items()},
-        )
-        for s in answer["series"]
-    ]
+    series = [_series(_key(model, s), s) for s in answer["series"]]
+    totals = [_series((str(t["level"]), str(t["value"])), t) for t in answer.get("totals") or ()]
     notes = [str(n) for n in answer.get("warnings") or ()]
-    return Forecast(str(answer.get("model") or model.name), model.version, model.keys, series, notes)
+    return Forecast(str(answer.get("model") or model.name), model.version, model.keys, series, notes, totals)
+
+
+def _series(key: tuple[str, ...], one: Mapping[str, Any]) -> Series:
+    return Series(
+        key=key,
+        dates=[dt.date.fromisoformat(d[:10]) for d in one["dates"]],
+        point=_numbers(one["forecast"]),
+        quantiles={float(q): _numbers(v) for q, v in (one.get("quantiles") or {}).items()},
+        drivers={str(g): _numbers(v) for g, v in (one.get("drivers") or {}).items()},
+    )

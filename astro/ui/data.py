@@ -34,9 +34,71 @@ SYNONYMS: dict[str, tuple[str, ...]] = {
     SALES: ("sales", "y", "quantity", "quantity_sold", "amount", "revenue", "units", "target", "demand"),
     "store": ("store", "store_id", "shop", "branch"),
     "item": ("item", "item_id", "product", "product_id", "sku"),
-    "promo": ("promo", "promotion", "has_promotion", "onpromotion"),
+    "promo": ("promo", "promotion", "has_promotion", "onpromotion", "deal"),
     "price": ("price", "unit_price", "sell_price"),
 }
+
+
+@dataclass(frozen=True)
+class Frequency:
+    """The regular days of a model: every day, one weekday of every week (0 is Monday), or the first of every month."""
+
+    unit: str = "day"
+    weekday: int = 0
+
+    @classmethod
+    def parse(cls, text: str) -> Frequency:
+        """Reads D, W-MON to W-SUN, or M."""
+        if text == "D":
+            return cls()
+        if text == "M":
+            return cls("month")
+        unit, _, weekday = text.partition("-")
+        if unit != "W" or weekday not in _WEEKDAYS:
+            raise ValueError(f"frequency {text!r} is not D, W-MON to W-SUN or M")
+        return cls("week", _WEEKDAYS.index(weekday))
+
+    @property
+    def length(self) -> int:
+        """The days of a step, roughly."""
+        return {"day": 1, "week": 7, "month": 30}[self.unit]
+
+    @property
+    def season(self) -> int:
+        """The steps of the wave that the sample draws: a week of days, a year of weeks or months."""
+        return {"day": 7, "week": 52, "month": 12}[self.unit]
+
+    def floor(self, day: dt.date) -> dt.date:
+        """The last regular day up to day."""
+        if self.unit == "week":
+            return day - dt.timedelta(days=(day.weekday() - self.weekday) % 7)
+        return day.replace(day=1) if self.unit == "month" else day
+
+    def step(self, day: dt.date, count: int) -> dt.date:
+        """The regular day count steps after a regular day, before it where count is negative."""
+        if self.unit == "month":
+            months = 12 * day.year + day.month - 1 + count
+            return dt.date(months // 12, months % 12 + 1, 1)
+        return day + dt.timedelta(days=count * self.length)
+
+    def position(self, day: dt.date) -> int:
+        """The steps of a regular day since the wave of the sample began."""
+        if self.unit == "month":
+            return day.month - 1
+        return day.toordinal() // 7 if self.unit == "week" else day.weekday()
+
+    def steps(self, count: int) -> str:
+        """count as 1 day, 2 weeks."""
+        return f"{count:,} {self.unit}{'s' if count != 1 else ''}"
+
+    def rule(self) -> str:
+        """Which days are regular, to be said after "use"; empty where all are."""
+        return {"day": "", "week": f"the {_DAYS[self.weekday]} on which the week begins", "month": "the first of each month"}[self.unit]
+
+
+DAILY = Frequency()
+_WEEKDAYS = ("MON", "TUE", "WED", "THU", "FRI", "SAT", "SUN")
+_DAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 
 
 class DataError(Exception):
@@ -80,6 +142,7 @@ class Roles:
 
     keys: tuple[str, ...] = ()
     plan: tuple[str, ...] = ()
+    frequency: Frequency = DAILY
 
 
 @dataclass(frozen=True)
@@ -102,7 +165,7 @@ class History:
         """The names of the series, in the order of rows."""
         if not self.keys:
             return [()]
-        return list(dict.fromkeys(self.rows[list(self.keys)].itertuples(index=False, name=None)))
+        return list(self.rows[list(self.keys)].drop_duplicates().itertuples(index=False, name=None))
 
     def of(self, series: tuple[str, ...]) -> pd.DataFrame:
         """The rows of one series, after the stored ones that they continue."""
@@ -110,6 +173,24 @@ class History:
         if self.stored is None or not len(self.stored):
             return rows
         return pd.concat([self.stored[self.stored[DATE] < rows[DATE].iloc[0]], rows], ignore_index=True)
+
+    def only(self, series: tuple[str, ...]) -> History:
+        """What it takes to forecast one series as it is forecast among the others.
+
+        That is its history and plan, and another series that is sold to the end where it is not: all begin after the last sales.
+        """
+        sold = self.rows[self.rows[SALES].notna()]
+        last = sold.loc[sold[DATE] == sold[DATE].max(), list(self.keys)]
+        kept = [series]
+        if self.keys and not len(select(last, self.keys, series)):
+            kept.append(tuple(last.iloc[0]))
+        rows, plan = (pd.concat([select(f, self.keys, k) for k in kept], ignore_index=True) for f in (self.rows, self.plan))
+        return dataclasses.replace(self, rows=rows, plan=plan)
+
+    def total(self, level: str, value: str) -> pd.DataFrame:
+        """The sales of all series, or of those whose key level has value, summed up by date; NaN where none is known."""
+        rows = self.rows[self.rows[level] == value] if level in self.keys else self.rows
+        return rows.groupby(DATE, sort=True)[SALES].sum(min_count=1).reset_index()
 
 
 def select(frame: pd.DataFrame, keys: Sequence[str], series: Sequence[str]) -> pd.DataFrame:
@@ -220,7 +301,7 @@ def check(table: Table, mapping: Mapping[str, str | None], constants: Mapping[st
             out[key] = _names(faults, column, table.cells[column])
         else:
             out[key] = pd.Series([constants.get(key, "").strip() or "new"] * len(table.cells))
-    out[DATE] = _dates(faults, mapping[DATE] or "", table.cells[mapping[DATE]])
+    out[DATE] = _dates(faults, mapping[DATE] or "", table.cells[mapping[DATE]], roles.frequency)
     out[SALES] = _numbers(faults, mapping[SALES] or "", table.cells[mapping[SALES]])
     for name in roles.plan:
         column = mapping.get(name)
@@ -266,7 +347,7 @@ def _names(faults: _Faults, column: str, cells: pd.Series) -> pd.Series:
     return names
 
 
-def _dates(faults: _Faults, column: str, cells: pd.Series) -> pd.Series:
+def _dates(faults: _Faults, column: str, cells: pd.Series, frequency: Frequency) -> pd.Series:
     text = cells.str.strip().str.replace(r"[T ]00:00(:00)?$", "", regex=True)
     right = text.str.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
     parsed = pd.to_datetime(text.where(right), format="%Y-%m-%d", errors="coerce")
@@ -274,7 +355,13 @@ def _dates(faults: _Faults, column: str, cells: pd.Series) -> pd.Series:
     outside = right & ~year.between(FIRST_YEAR, LAST_YEAR)
     faults.add(outside, column, cells, "the year of {cell} is out of range", f"Use years {FIRST_YEAR} to {LAST_YEAR}.")
     faults.add(parsed.isna() & ~outside, column, cells, "{cell} is not a date", "Write YYYY-MM-DD, as 2026-01-31.")
-    return parsed.where(~outside).dt.date
+    days = parsed.where(~outside).dt.date
+    if frequency == DAILY:
+        return days
+    irregular = days.map(lambda day: not pd.isna(day) and frequency.floor(day) != day).astype(bool)
+    cure = f"The model forecasts {frequency.unit}s: use {frequency.rule()}, with the sales of the whole {frequency.unit}."
+    faults.add(irregular, column, cells, f"{{cell}} does not begin a {frequency.unit}", cure)
+    return days
 
 
 def _numbers(faults: _Faults, column: str, cells: pd.Series) -> pd.Series:
@@ -310,9 +397,9 @@ def arrange(frame: pd.DataFrame, keys: tuple[str, ...]) -> History:
         raise DataError(f"The file has {count:,} series; at most {MAX_SERIES} are forecast at once. Split it.")
     gaps = int(rows[SALES].isna().sum())
     if gaps:
-        history.notes.append(f"{gaps:,} days have no sales and count as unknown.")
+        history.notes.append(f"Rows without sales, which count as unknown: {gaps:,}.")
     if len(plan):
-        history.notes.append(f"{len(plan):,} days after the last sales are taken as the plan.")
+        history.notes.append(f"Rows after the last sales, taken as the plan: {len(plan):,}.")
     return history
 
 
@@ -321,14 +408,24 @@ def missing_plan(history: History, roles: Roles) -> list[str]:
     return [] if history.append else [name for name in roles.plan if name not in history.rows]
 
 
-def complete(history: History, values: Mapping[str, float]) -> History:
-    """history with columns that have one value on all days."""
-    return dataclasses.replace(history, rows=history.rows.assign(**values), plan=history.plan.assign(**values))
+def complete(history: History, values: Mapping[str, float], new: Sequence[tuple[str, ...]], horizon: int, frequency: Frequency) -> History:
+    """history with columns that have one value on all days.
+
+    So have the horizon steps after the last sales of the series that are new: a plan of the others is with the server.
+    """
+    plan = history.plan
+    if new:
+        begin = history.rows.loc[history.rows[SALES].notna(), DATE].max()
+        days = [frequency.step(begin, i + 1) for i in range(horizon)]
+        own = [*history.keys, DATE]
+        rows = pd.DataFrame([(*key, day) for key in new for day in days], columns=own)
+        plan = rows if not len(plan) else plan.merge(rows, how="outer", on=own)
+    return dataclasses.replace(history, rows=history.rows.assign(**values), plan=plan.assign(**values))
 
 
-def manual_days(last: dt.date, count: int = 7) -> pd.DataFrame:
+def manual_days(last: dt.date, count: int = 7, frequency: Frequency = DAILY) -> pd.DataFrame:
     """The manual grid as it is at first: count days up to last."""
-    days = [last - dt.timedelta(days=count - 1 - i) for i in range(count)]
+    days = [frequency.step(frequency.floor(last), i + 1 - count) for i in range(count)]
     return pd.DataFrame({DATE: days, SALES: [5000.0 + 100 * i for i in range(count)]})
 
 
@@ -350,17 +447,20 @@ def from_grid(grid: pd.DataFrame, roles: Roles, names: Mapping[str, str]) -> His
     return arrange(_named(grid, roles, names), roles.keys)
 
 
-def sample(days: int, average: float, volatility: float, trend: float, seed: int, last: dt.date) -> pd.DataFrame:
-    """Draws sales: average with a straight trend up to the share trend, a week's wave and normal noise.
+def sample(
+    days: int, average: float, volatility: float, trend: float, seed: int, last: dt.date, frequency: Frequency = DAILY
+) -> pd.DataFrame:
+    """Draws sales: average with a straight trend up to the share trend, a wave of a week (of a year if not daily) and normal noise.
 
     volatility and trend are shares of the average; the wave is volatility high, the noise half of it. Never below 0.
     """
     draw = random.Random(seed)
     rows = []
+    last = frequency.floor(last)
     for i in range(days):
-        day = last - dt.timedelta(days=days - 1 - i)
+        day = frequency.step(last, i + 1 - days)
         level = 1 + trend * i / max(1, days - 1)
-        wave = volatility * math.sin(2 * math.pi * day.weekday() / 7)
+        wave = volatility * math.sin(2 * math.pi * frequency.position(day) / frequency.season)
         rows.append((day, round(max(0.0, average * (level + wave + draw.gauss(0, volatility / 2))), 2)))
     return pd.DataFrame(rows, columns=[DATE, SALES])
 

@@ -6,8 +6,10 @@ import csv
 import datetime as dt
 import io
 import math
+from collections.abc import Sequence
 
-from client import Forecast
+from client import Forecast, Series
+from data import Roles
 
 # A spreadsheet takes a cell that starts so for a formula.
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
@@ -23,16 +25,33 @@ def forecast_csv(forecast: Forecast, level: int) -> bytes:
 
     Bounds are empty where the model gives no interval. Numbers are written whole, as the chart has them.
     """
-    keys = list(forecast.keys) if len(forecast.series) > 1 else []
+    keys = forecast.keys if len(forecast.series) > 1 else ()
+    return _csv(keys, [(series.key if keys else (), series) for series in forecast.series], level)
+
+
+def total_csv(total: Series, level: int) -> bytes:
+    """The columns of forecast_csv without keys, for one total."""
+    return _csv((), [((), total)], level)
+
+
+def example_csv(roles: Roles, last: dt.date) -> str:
+    """The first rows of a file that the page reads."""
+    every = roles.frequency
+    rows = [",".join([*roles.keys, "date", "sales"])]
+    for i, sales in enumerate((151, 162, 148)):
+        rows.append(",".join([*(f"{k}_001" for k in roles.keys), every.step(every.floor(last), i - 2).isoformat(), str(sales)]))
+    return "\n".join([*rows, "…"])
+
+
+def _csv(keys: Sequence[str], rows: Sequence[tuple[Sequence[str], Series]], level: int) -> bytes:
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
-    writer.writerow([*(neutral(k) for k in keys), "date", "predicted_sales", "lower_bound", "upper_bound"])
-    for series in forecast.series:
+    writer.writerow([*map(neutral, keys), "date", "predicted_sales", "lower_bound", "upper_bound"])
+    for key, series in rows:
         lower, upper = series.band(level)
-        names = [neutral(n) for n in series.key] if keys else []
         for i, day in enumerate(series.dates):
             numbers = (series.point[i], lower[i] if lower else math.nan, upper[i] if upper else math.nan)
-            writer.writerow([*names, day.isoformat(), *("" if math.isnan(n) else repr(n) for n in numbers)])
+            writer.writerow([*map(neutral, key), day.isoformat(), *("" if math.isnan(n) else repr(n) for n in numbers)])
     return out.getvalue().encode()
 
 

@@ -82,13 +82,18 @@ class FakeServer:
             if path == "/v1/models/" + m["name"]:
                 figures = {"wape": 0.31, "rmsse": 0.7, "coverage_95": 0.96}
                 return 200, m | {"features": [], "metrics": {"models": [{"model": m["model"], "overall": figures}]}}
-        unknown = set(body or {}) - {"model", "history", "append", "plan", "horizon", "quantiles", "drivers", "changes"}
+        unknown = set(body or {}) - {"model", "history", "append", "plan", "horizon", "quantiles", "drivers", "totals", "changes"}
         if unknown:
             return 400, {"error": {"code": "bad_request", "message": f"unknown field {unknown}"}}
         if self.refusal:
             return self.refusal[0], {"error": self.refusal[1]}
         if path == "/v1/forecast":
-            return 200, self._forecast(body, 1.0)
+            answer = self._forecast(body, 1.0)
+            if body["totals"] and not self._add_totals(body, answer):
+                hint = "ask the ensemble, for all series of a store, of an item, or of all"
+                message = "no total has all of its series in the answer"
+                return 422, {"error": {"code": "totals_not_calibrated", "message": message, "hint": hint}}
+            return 200, answer
         if path == "/v1/whatif":
             return 200, self._whatif(body)
         return 404, {"error": {"code": "not_found", "message": "there is nothing at this path"}}
@@ -103,9 +108,24 @@ class FakeServer:
         for one in found:
             days = int(query["days"])
             dates = [dt.date(2019, 4, 30) - dt.timedelta(days=days - 1 - i) for i in range(days)]
-            one |= {"dates": [d.isoformat() for d in dates], "sales": [None if i == days - 3 else 100 + i for i in range(days)]}
-            one["known_future"] = {k: [3.5] * days for k in m["known_future"]}
+            one |= {"dates": [d.isoformat() for d in dates], "sales": [None if i == days - 3 else 280 - days + i for i in range(days)]}
+            one["known_future"] = {k: [3.5 if k == "price" else 0] * days for k in m["known_future"]}
         return {"model": m["model"], "total": self.total or len(found), "series": found[: int(query["limit"])]}
+
+    def _add_totals(self, body: Any, answer: Any) -> bool:
+        """Adds the sums whose known series are all in the answer, each with an interval 10 % wide."""
+        m = next(m for m in self.models if m["name"] == body["model"])
+        series = {tuple(s["id"].values()): s for s in answer["series"]}
+        sums = [("all", "all"), *((k, v) for i, k in enumerate(m["keys"]) for v in sorted({key[i] for key in self.known}))]
+        answer["totals"] = []
+        for level, value in sums:
+            parts = [key for key in self.known if level == "all" or key[m["keys"].index(level)] == value]
+            if all(key in series for key in parts):
+                point = [sum(values) for values in zip(*(series[key]["forecast"] for key in parts), strict=True)]
+                quantiles = {str(q): [p * (1 + 0.1 * (q - 0.5)) for p in point] for q in body["quantiles"]}
+                dates = answer["series"][0]["dates"]
+                answer["totals"].append({"level": level, "value": value, "dates": dates, "forecast": point, "quantiles": quantiles})
+        return bool(answer["totals"])
 
     def _whatif(self, body: Any) -> Any:
         base, changed = self._forecast(body, 1.0), self._forecast(body, 1.5)
@@ -155,6 +175,10 @@ def model(name: str, horizon: int, keys: tuple[str, ...] = ("store", "item"), pl
         "keys": list(keys),
         "known_future": list(plan),
         "model": name.rsplit("/", 1)[-1],
+        "kind": "ensemble" if name.endswith("ensemble") else "trees",
+        "frequency": "D",
+        "series": 3,
+        "created": "2026-11-23T22:15:19.831554619Z",
         "first": "2016-01-02",
         "last": "2019-04-30",
     }

@@ -49,15 +49,15 @@ def metric(app: AppTest, name: str) -> str:
 def test_the_sidebar_is_what_the_server_says(app: AppTest) -> None:
     assert not app.exception
     assert "3 models" in app.sidebar.success[0].value
-    assert app.selectbox("model").options == ["ensemble · bakery", "xgboost · bakery", "ensemble · long"]
-    assert (app.slider("horizon_28").min, app.slider("horizon_28").max, app.slider("horizon_28").value) == (1, 28, 28)
+    assert app.selectbox("model").options == ["ensemble · bakery, version 1", "xgboost · bakery, version 1", "ensemble · long, version 1"]
+    assert (app.slider("horizon_day_28").min, app.slider("horizon_day_28").max, app.slider("horizon_day_28").value) == (1, 28, 28)
     app.selectbox("model").select("long/ensemble").run()
-    assert (app.slider("horizon_90").max, app.slider("horizon_90").value) == (90, 30)
-    app.slider("horizon_90").set_value(60).run()
+    assert (app.slider("horizon_day_90").max, app.slider("horizon_day_90").value) == (90, 30)
+    app.slider("horizon_day_90").set_value(60).run()
     app.selectbox("model").select("bakery/xgboost").run()
-    assert app.slider("horizon_28").value == 28
+    assert app.slider("horizon_day_28").value == 28
     app.selectbox("model").select("long/ensemble").run()
-    assert app.slider("horizon_90").value == 60, "what was wished comes back with a model that allows it"
+    assert app.slider("horizon_day_90").value == 60, "what was wished comes back with a model that allows it"
 
 
 def test_manual_and_sample_survive_every_click(app: AppTest, server: FakeServer) -> None:
@@ -67,7 +67,8 @@ def test_manual_and_sample_survive_every_click(app: AppTest, server: FakeServer)
     assert metric(app, "Forecast period") == "28 days"
     assert server.requests[-1][2]["history"]["sales"] == [5000 + 100 * i for i in range(7)]
     assert server.requests[-1][2]["history"]["promo"] == [0] * 7
-    assert server.requests[-1][2]["history"]["price"] == [1] * 7
+    assert server.requests[-1][2]["history"]["price"] == [3.5] * 7, "what is usual in the model's own data"
+    assert server.requests[-1][2]["plan"]["price"] == [3.5] * 28, "of a new series in the future too"
     app.number_input("sample_days").set_value(100).run()
     assert metric(app, "Forecast period") == "28 days"
     click(app, "sample")
@@ -97,7 +98,7 @@ def test_a_known_series_is_continued(app: AppTest, server: FakeServer) -> None:
     assert body["history"]["item"] == ["P1"] * 7
     assert "lack what the model reads" not in str([e.label for e in app.expander])
     app.checkbox("whatif_price_on").check().run()
-    assert app.number_input("whatif_price").value == 3.5, "the last stored price"
+    assert next(n for n in app.number_input if n.label == "Price").value == 3.5, "the last stored price"
     assert server.requests[-1][2]["append"] is True
     app.selectbox("known_store").select("=B2").run()
     assert not app.exception
@@ -172,7 +173,7 @@ def test_a_bad_file_is_told_and_a_good_one_follows(app: AppTest, content: bytes,
 def test_a_server_that_goes_is_said_and_its_return_needs_no_reload(app: AppTest, server: FakeServer) -> None:
     click(app, "sample")
     server.stop()
-    app.slider("horizon_28").set_value(7).run()
+    app.slider("horizon_day_28").set_value(7).run()
     assert "does not answer" in texts(app)
     assert not app.exception
     server.start()
@@ -208,7 +209,7 @@ def test_a_new_version_answers_anew(app: AppTest, server: FakeServer) -> None:
     asked = len([r for r in server.requests if r[1] == "/v1/forecast"])
     server.version = "2"
     app.run()
-    assert len([r for r in server.requests if r[1] == "/v1/forecast"]) == asked + 1
+    assert len([r for r in server.requests if r[1] == "/v1/forecast"]) == asked + 2, "the forecast and its drivers"
 
 
 def test_models_are_compared(app: AppTest) -> None:
@@ -216,8 +217,64 @@ def test_models_are_compared(app: AppTest) -> None:
     app.toggle("compare").set_value(True).run()
     assert not app.exception
     table = app.dataframe[-1].value
-    assert list(table["model"])[1] == "xgboost · bakery"
+    assert list(table["Model"])[1] == "xgboost · bakery, version 1"
     assert list(table["WAPE"]) == [0.31] * 3
+
+
+def test_models_that_read_other_columns_are_left_out_of_the_comparison(app: AppTest, server: FakeServer) -> None:
+    server.models += [model("chain/ensemble", 28, keys=("shop",)), model("weeks/ensemble", 28) | {"frequency": "W-THU"}]
+    app.run()
+    click(app, "sample")
+    app.toggle("compare").set_value(True).run()
+    assert not app.exception
+    assert len(app.dataframe[-1].value) == 3
+    assert "2 of the server's models are left out" in texts(app)
+
+
+def test_totals_are_those_of_the_server(app: AppTest, server: FakeServer) -> None:
+    upload(app, sales(["B1"]).replace(b",bread,", b",P1,") + sales(["B1"]).replace(b",bread,", b",P2,").split(b"\n", 1)[1])
+    click(app, "upload")
+    assert not app.exception
+    assert app.selectbox("series_upload").options == ["store B1, all its series together", "B1 / P1", "B1 / P2"]
+    assert [b.label for b in app.get("download_button")] == ["Download this total", "Download CSV of all series"]
+    total = float(metric(app, "Total forecast").replace(",", ""))
+    assert total == pytest.approx(sum(2 * (sum(100 + i % 7 for i in range(60)) / 60 + h / 3) for h in range(28)), abs=1)
+    assert "Choose one series above" in texts(app)
+    assert "without an interval" not in texts(app)
+    app.selectbox("series_upload").select_index(1).run()
+    assert float(metric(app, "Total forecast").replace(",", "")) == pytest.approx(total / 2, abs=1)
+    drivers = server.requests[-1][2]
+    assert drivers["drivers"]
+    assert set(drivers["history"]["item"]) == {"P1"}, "what is asked of one series sends no other"
+    app.selectbox("model").select("bakery/xgboost").run()
+    assert app.selectbox("series_upload").options == ["B1 / P1", "B1 / P2"]
+    assert "without an interval: single models have none" in texts(app)
+
+
+def test_a_total_that_the_server_cannot_give_is_said(app: AppTest, server: FakeServer) -> None:
+    upload(app, sales(["a", "b"]))
+    click(app, "upload")
+    assert app.selectbox("series_upload").options == ["a / bread", "b / bread"]
+    assert "All 2 series together" in texts(app)
+    assert "without an interval: no total has all of its series in the answer" in texts(app)
+    assert [r[2]["totals"] for r in server.requests if r[1] == "/v1/forecast"] == [True, False, False]
+
+
+def test_a_model_of_weeks_speaks_of_weeks(app: AppTest, server: FakeServer) -> None:
+    server.models = [model("weeks/ensemble", 8) | {"frequency": "W-THU"}]
+    app.run()
+    assert app.slider("horizon_week_8").label == "Forecast weeks"
+    click(app, "sample")
+    assert not app.exception
+    assert metric(app, "Forecast period") == "8 weeks"
+    assert metric(app, "Weekly average")
+    assert {dt.date.fromisoformat(d).weekday() for d in server.requests[-1][2]["history"]["date"]} == {3}
+    upload(app, sales(["a"]))
+    assert "cells cannot be used" in texts(app)
+    assert "use the Thursday on which the week begins" in app.dataframe[0].value["cure"][0]
+    app.radio("manual_kind").set_value("New").run()
+    click(app, "manual")
+    assert {dt.date.fromisoformat(d).weekday() for d in server.requests[-1][2]["history"]["date"]} == {3}
 
 
 def test_what_if_stands_side_by_side(app: AppTest, server: FakeServer) -> None:
@@ -227,7 +284,7 @@ def test_what_if_stands_side_by_side(app: AppTest, server: FakeServer) -> None:
     assert not app.exception
     changes = server.requests[-1][2]["changes"]
     assert set(changes["promo"]) == {1}
-    assert set(changes["price"]) == {1}
+    assert set(changes["price"]) == {3.5}
     assert len(changes["date"]) == 28
     assert next(m for m in app.metric if m.label == "With the change").delta.startswith("+")
     app.selectbox("model").select("long/ensemble").run()

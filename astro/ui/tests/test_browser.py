@@ -11,6 +11,7 @@ import datetime as dt
 import gzip
 import io
 import os
+import random
 import socket
 import subprocess
 import sys
@@ -23,8 +24,8 @@ import pytest
 from conftest import UI, FakeServer
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
-from client import Client, Forecast
-from data import Roles, check, from_grid, manual_days, read_table, week_after
+from client import Change, Client, Forecast
+from data import check, from_grid, manual_days, read_table, week_after
 
 CHROMIUM = os.environ.get("CHROMIUM", "/usr/bin/chromium")
 EXAMPLE = UI.parent.parent / "examples" / "bakery"
@@ -50,10 +51,10 @@ def wait_for(url: str, process: subprocess.Popen[bytes]) -> None:
 
 
 class RealServer:
-    """salescast serve over the bakery example."""
+    """salescast serve over the bakery example and a chain with prices."""
 
-    def __init__(self, binary: str, workspace: Path) -> None:
-        self.command = [binary, "serve", "--model", str(workspace), "--listen"]
+    def __init__(self, binary: str, workspace: Path, priced: Path) -> None:
+        self.command = [binary, "serve", "--model", str(workspace), "--model", f"chain={priced}", "--listen"]
         self.port = free_port()
         self.address = f"http://127.0.0.1:{self.port}"
 
@@ -66,6 +67,25 @@ class RealServer:
         self.process.wait(20)
 
 
+def chain(folder: Path) -> None:
+    """Writes a chain of four series that sell more when they are cheap, with what salescast is told of it."""
+    draw = random.Random(1)
+    with (folder / "sales.csv").open("w") as f:
+        f.write("store,item,date,sales,price,promo\n")
+        for s, usual in enumerate((2.0, 3.0, 4.0, 5.0)):
+            price = usual
+            for i in range(400):
+                day = dt.date(2025, 1, 1) + dt.timedelta(days=i)
+                price = usual * draw.choice((0.5, 0.75, 1.0, 1.25)) if i % 7 == 0 else price
+                promo = int(draw.random() < 0.1)
+                sales = 100 * usual / price * (1 + 0.3 * promo + 0.05 * day.weekday()) + draw.gauss(0, 3)
+                f.write(f"s{s // 2},i{s % 2},{day},{sales:.1f},{price},{promo}\n")
+    (folder / "salescast.yaml").write_text(
+        "data: {source: sales.csv, keys: [store, item], time: date, target: sales, frequency: D, known_future: [price, promo]}\n"
+        "forecast: {horizon: 28}\nbacktest: {origins: 1}\npreset: fast\nmodels: [lightgbm]\n"
+    )
+
+
 @pytest.fixture(scope="module")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealServer | FakeServer]:
     binary = os.environ.get("SALESCAST_BIN")
@@ -74,7 +94,11 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealServer | Fa
         workspace = Path(os.environ.get("SALESCAST_WORKSPACE") or tmp_path_factory.mktemp("run") / "bakery")
         if not (workspace / "ensemble" / "manifest.json").exists():
             subprocess.run([binary, "run", str(EXAMPLE), "--workspace", str(workspace)], check=True, timeout=600)
-        one = RealServer(binary, workspace)
+        folder = tmp_path_factory.mktemp("chain")
+        priced = folder / "run"
+        chain(folder)
+        subprocess.run([binary, "run", str(folder), "--workspace", str(priced)], check=True, timeout=600)
+        one = RealServer(binary, workspace, priced)
     one.start()
     yield one
     one.stop()
@@ -159,10 +183,10 @@ def picture(page: Page, name: str) -> None:
     page.screenshot(path=folder / f"{name}.png", full_page=True)
 
 
-def downloaded(page: Page) -> list[list[str]]:
+def downloaded(page: Page, button: str = "Download CSV") -> list[list[str]]:
     """The rows of the CSV that the button gives."""
     with page.expect_download() as download:
-        page.get_by_role("button", name="Download CSV").click()
+        page.get_by_role("button", name=button).click()
     assert dt.datetime.strptime(download.value.suggested_filename, "sales_forecast_%Y%m%d_%H%M%S.csv")
     return list(csv.reader(io.StringIO(Path(download.value.path()).read_text())))
 
@@ -191,7 +215,17 @@ def drawn(page: Page, name: str) -> list[float]:
             .flat().filter(t => t.name === name).map(t => Array.from(t.y))""",
         name,
     )
-    return [float(v) for v in found[0]]
+    return [float(v) for v in found[0]] if found else []
+
+
+def wait_drawn(page: Page, name: str, values: list[float]) -> None:
+    """Waits until a line of the first chart has these numbers: an entry takes a moment to reach the server."""
+    for _ in range(300):
+        if page.locator(".js-plotly-plot").count() and drawn(page, name) == values:
+            settled(page)
+            return
+        page.wait_for_timeout(100)
+    assert drawn(page, name) == values
 
 
 def test_the_file_that_is_downloaded_has_the_numbers_of_the_server_and_of_the_chart(page: Page, served: RealServer | FakeServer) -> None:
@@ -200,26 +234,65 @@ def test_the_file_that_is_downloaded_has_the_numbers_of_the_server_and_of_the_ch
     upload(page, content)
     expect(page.get_by_text("Loaded 2,430 records")).to_be_visible()
     forecast(page)
-    rows = downloaded(page)
-    assert rows[0] == ["store", "item", "date", "predicted_sales", "lower_bound", "upper_bound"]
-
     client = Client(served.address)
     model = client.models()[0][0]
     table = read_table("f", content)
     known = {n: n if n in table.columns else None for n in ("date", "sales", *model.keys, *model.plan)}
-    answer = client.forecast(model, check(table, known, {}, Roles(model.keys, model.plan)), 28)
+    answer = client.forecast(model, check(table, known, {}, model.roles()), 28)
+    wait_drawn(page, "Forecast", answer.series[0].point)
+    rows = downloaded(page)
+    assert rows[0] == ["store", "item", "date", "predicted_sales", "lower_bound", "upper_bound"]
     assert [numbers(r) for r in rows[1:]] == lines(answer, named=True)
     assert any(r[0].startswith("'=cmd") for r in rows), "a formula is text"
     shown = [r for r in rows[1:] if numbers(r)[0] == answer.series[0].key[0]]
     for name, column in (("Forecast", 3), ("lower", 4), ("upper", 5)):
         assert drawn(page, name) == [float(r[column]) for r in shown], f"{name} is drawn as it is written"
+    pick_series(page, "B002 / P101")
+    expect(page.get_by_role("button", name="Download CSV")).to_be_visible()
+
+
+def test_a_total_is_that_of_the_server(page: Page, served: RealServer | FakeServer) -> None:
+    keys = first_series(3)
+    assert len({store for store, _ in keys}) == 1, "all items of a store"
+    if isinstance(served, FakeServer):
+        served.known = keys
+    content = bakery(keys)
+    upload(page, content)
+    expect(page.get_by_text("Loaded 3,645 records")).to_be_visible()
+    forecast(page)
+    store = f"store {keys[0][0]}"
+    pick_series(page, store)
+
+    client = Client(served.address)
+    model = client.models()[0][0]
+    table = read_table("f", content)
+    known = {n: n for n in ("date", "sales", *model.keys, *model.plan) if n in table.columns}
+    history = check(table, known, {}, model.roles())
+    answer = client.forecast(model, history, 28, totals=True)
+    total = next(t for t in answer.totals if t.key == ("store", keys[0][0]))
+    for day, point in enumerate(total.point):
+        assert point == pytest.approx(sum(s.point[day] for s in answer.series))
+    lower, upper = total.band(95)
+    assert lower
+    assert upper
+    for name, values in (("Forecast", total.point), ("lower", lower), ("upper", upper)):
+        wait_drawn(page, name, values)
+    rows = downloaded(page, "Download this total")
+    assert [numbers(r) for r in rows[1:]] == [list(r) for r in zip(map(str, total.dates), total.point, lower, upper, strict=True)]
+    assert downloaded(page, "Download CSV of all series")[1][0] == keys[0][0]
+    pick_series(page, " / ".join(keys[1]))
+    wait_drawn(page, "Forecast", answer.series[1].point)
+    expect(page.get_by_text("What each group of features adds")).to_be_visible()
+
+
+def pick_series(page: Page, name: str) -> None:
     choice = page.get_by_role("combobox", name="Series")
     choice.scroll_into_view_if_needed()
     settled(page)  # scrolling closes the list
     choice.click()
-    page.get_by_role("option").filter(has_text="B002").click()
+    page.keyboard.type(name)  # the list has those in sight alone
+    page.get_by_role("option").filter(has_text=name).first.click()
     settled(page)
-    expect(page.get_by_role("button", name="Download CSV")).to_be_visible()
 
 
 def test_bad_files_are_told_and_a_good_one_follows(page: Page, tmp_path: Path) -> None:
@@ -303,15 +376,16 @@ def test_a_known_series_is_continued_in_the_grid_with_the_keyboard(page: Page, s
         expect(editor).to_have_count(0)
         settled(page)
     forecast(page)
-    rows = downloaded(page)
-    assert rows[0] == ["date", "predicted_sales", "lower_bound", "upper_bound"]
 
     recent = client.series(model, other.key, 7)[0][0].recent
     week = manual_days(other.last + dt.timedelta(days=7)).assign(sales=[*entered, *week_after(recent)[3:]])
     names = dict(zip(model.keys, other.key, strict=True))
-    asked = dataclasses.replace(from_grid(week, Roles(model.keys, model.plan), names), append=True)
+    asked = dataclasses.replace(from_grid(week, model.roles(), names), append=True)
     answer = client.forecast(model, asked, 28)
     assert answer.series[0].dates[0] == other.last + dt.timedelta(days=8)
+    wait_drawn(page, "Forecast", answer.series[0].point)
+    rows = downloaded(page)
+    assert rows[0] == ["date", "predicted_sales", "lower_bound", "upper_bound"]
     assert [numbers(r) for r in rows[1:]] == lines(answer, named=False)
     assert len(drawn(page, "History")) > 150, "the stored history is drawn before the week"
     tab(page, "Sample")
@@ -322,6 +396,7 @@ def test_a_known_series_is_continued_in_the_grid_with_the_keyboard(page: Page, s
     page.get_by_text("Known to the model", exact=True).click()
     settled(page)
     forecast(page)
+    wait_drawn(page, "Forecast", answer.series[0].point)
     assert downloaded(page) == rows, "the week is as it was entered"
 
 
@@ -347,12 +422,48 @@ def test_the_keyboard_is_enough(page: Page) -> None:
     page.get_by_role("radio", name="80 %").locator("visible=true").press("Space")
 
 
-def test_what_if_stands_side_by_side(page: Page) -> None:
+def test_what_if_a_promotion_stands_side_by_side(page: Page) -> None:
     upload(page, bakery(first_series(1)))
     forecast(page)
     page.get_by_text("On", exact=True).click()
     expect(page.get_by_text("With the change")).to_be_visible()
     expect(page.get_by_text("As planned").last).to_be_visible()
+
+
+def test_what_if_the_price_is_that_of_the_server(page: Page, served: RealServer | FakeServer) -> None:
+    client = Client(served.address)
+    model = next(m for m in client.models()[0] if m.name == ("chain/ensemble" if isinstance(served, RealServer) else "bakery/ensemble"))
+    if isinstance(served, RealServer):
+        page.get_by_role("combobox", name="Model").click()
+        page.get_by_role("option", name="ensemble · chain").click()
+        settled(page)
+    tab(page, "Manual")
+    known, _ = client.series(model)
+    expect(page.get_by_text(" / ".join(known[0].key) + " is known from")).to_be_visible()
+    forecast(page)
+    page.get_by_text("Change the price").click()
+    field = page.get_by_label("Price", exact=True)
+    recent = client.series(model, known[0].key, 180)[0][0].recent
+    last = float(recent["price"].dropna().iloc[-1])
+    expect(field).to_have_value(f"{last:.2f}")
+    field.fill(f"{last / 2:.2f}")
+    field.press("Enter")
+
+    week = manual_days(known[0].last + dt.timedelta(days=7)).assign(sales=week_after(recent))
+    names = dict(zip(model.keys, known[0].key, strict=True))
+    asked = dataclasses.replace(from_grid(week, model.roles(), names), append=True)
+    (series,) = client.forecast(model, asked, 28).series
+    change = Change("price", float(f"{last / 2:.2f}"), series.dates[0], series.dates[-1])
+    answer = client.whatif(model, asked, series, [change], 95)
+    (difference,) = answer.differences
+    assert answer.base.series[0].point == series.point, "as planned is as forecast"
+    assert difference.total > 0, "half the price sells more"
+    delta = page.get_by_test_id("stMetricDelta").get_by_text(f"{difference.total:+,.0f}", exact=True)
+    expect(delta).to_be_visible()
+    wait_drawn(page, "What if", answer.changed.series[0].point)
+    wait_drawn(page, "As planned", series.point)
+    wait_drawn(page, "Difference", difference.point)
+    picture(page, "what-if-price")
 
 
 def test_a_server_that_returns_is_found_without_a_reload(page: Page, served: RealServer | FakeServer) -> None:

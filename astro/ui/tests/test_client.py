@@ -41,12 +41,12 @@ def test_what_is_asked_and_answered(server: FakeServer) -> None:
 def test_changes_are_rows_of_the_days_that_change(server: FakeServer) -> None:
     client = Client(server.address)
     model = client.models()[0][0]
-    forecast = client.forecast(model, history(), 3)
+    (series,) = client.forecast(model, history(), 3).series
     changes = [
         Change("promo", 1, dt.date(2026, 1, 4), dt.date(2026, 1, 5)),
         Change("price", 2.5, dt.date(2026, 1, 5), dt.date(2026, 1, 5)),
     ]
-    answer = client.whatif(model, history(), forecast, changes)
+    answer = client.whatif(model, history(), series, changes, 80)
     assert server.requests[-1][2]["changes"] == {
         "store": ["<b>", "<b>"],
         "item": ["x", "x"],
@@ -54,9 +54,26 @@ def test_changes_are_rows_of_the_days_that_change(server: FakeServer) -> None:
         "promo": [1, 1],
         "price": [None, 2.5],
     }
+    assert server.requests[-1][2]["quantiles"] == [0.1, 0.25, 0.5, 0.75, 0.9], "the interval of the difference is 80 % wide"
     (difference,) = answer.differences
     gain = sum(answer.changed.series[0].point) - sum(answer.base.series[0].point)
     assert difference.total == pytest.approx(gain)
+
+
+def test_totals_are_asked_for_and_done_without(server: FakeServer) -> None:
+    client = Client(server.address)
+    model = client.models()[0][0]
+    server.known = [("<b>", "x")]
+    answer = client.forecast(model, history(), 3, totals=True)
+    assert [t.key for t in answer.totals] == [("all", "all"), ("store", "<b>"), ("item", "x")]
+    assert answer.totals[0].point == answer.series[0].point
+    server.known = [("<b>", "x"), ("c", "x")]
+    assert [t.key for t in client.forecast(model, history(), 3, totals=True).totals] == [("store", "<b>")]
+    server.known = [("c", "x")]
+    answer = client.forecast(model, history(), 3, totals=True)
+    assert answer.totals == []
+    assert "no total has all" in answer.no_totals
+    assert len(answer.series) == 1
 
 
 def test_a_server_that_is_away_is_said(server: FakeServer) -> None:

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 import data
-from data import DATE, SALES, DataError, History, InvalidRows, Roles, check, read_table
+from data import DAILY, DATE, SALES, DataError, Frequency, History, InvalidRows, Roles, check, read_table
 
 ONE = Roles(("store",), ("promo",))
 MAPPING = {DATE: "date", SALES: "sales", "store": "store", "promo": "promo"}
@@ -40,7 +40,7 @@ def test_rows_without_sales_after_the_last_are_the_plan() -> None:
     assert len(history.rows) == 3
     assert list(history.plan["promo"]) == [1, 0]
     assert SALES not in history.plan
-    assert any("1 days have no sales" in n for n in history.notes)
+    assert any("which count as unknown: 1." in n for n in history.notes)
 
 
 @pytest.mark.parametrize(
@@ -179,7 +179,62 @@ def test_columns_that_are_missing_get_one_value() -> None:
     roles = Roles((), ("promo", "price"))
     history = load("date,sales,promo\n2026-01-01,1,0\n2026-01-02,,1\n", roles)
     assert data.missing_plan(history, roles) == ["price"]
-    whole = data.complete(history, {"price": 2.5})
+    whole = data.complete(history, {"price": 2.5}, [], 3, DAILY)
     assert list(whole.rows["price"]) == [2.5]
     assert list(whole.plan["price"]) == [2.5]
     assert data.missing_plan(whole, roles) == []
+    planned = data.complete(history, {"price": 2.5}, history.series(), 3, DAILY).plan
+    assert list(planned["price"]) == [2.5] * 3
+    assert list(planned["promo"].fillna(-1)) == [1, -1, -1], "what the plan does not say of other columns stays open"
+
+
+def test_one_series_is_forecast_from_where_all_are() -> None:
+    text = "store,date,sales,promo\na,2026-01-01,1,0\na,2026-01-03,,1\nb,2026-01-01,1,0\nb,2026-01-02,2,0\nc,2026-01-02,3,1\n"
+    history = load(text)
+    assert history.only(("c",)).series() == [("c",)]
+    assert history.only(("a",)).series() == [("a",), ("b",)], "a is not sold on the last day"
+    assert len(history.only(("a",)).plan) == 1
+
+
+def test_totals_are_summed_up_by_date() -> None:
+    text = (
+        "store,item,date,sales\na,x,2026-01-01,1\na,y,2026-01-01,2\nb,x,2026-01-01,4\na,x,2026-01-02,\nb,x,2026-01-02,8\na,x,2026-01-03,1\n"
+    )
+    history = load(text, Roles(("store", "item")))
+    assert list(history.total("all", "all")[SALES]) == [7, 8, 1]
+    store = history.total("store", "a")
+    assert list(store[SALES].fillna(-1)) == [3, -1, 1]
+    assert store[DATE].iloc[0] == dt.date(2026, 1, 1)
+
+
+@pytest.mark.parametrize(
+    ("text", "unit", "floor", "after"),
+    [
+        ("D", "day", dt.date(2026, 1, 31), dt.date(2026, 2, 2)),
+        ("W-THU", "week", dt.date(2026, 1, 29), dt.date(2026, 2, 12)),
+        ("M", "month", dt.date(2026, 1, 1), dt.date(2026, 3, 1)),
+    ],
+)
+def test_frequencies(text: str, unit: str, floor: dt.date, after: dt.date) -> None:
+    every = Frequency.parse(text)
+    assert every.unit == unit
+    assert every.floor(dt.date(2026, 1, 31)) == floor
+    assert every.step(floor, 2) == after
+    assert every.step(after, -2) == floor
+    drawn = data.sample(30, 100, 0.2, 0.1, 1, dt.date(2026, 1, 31), every)
+    assert list(drawn[DATE]) == [every.step(floor, i - 29) for i in range(30)]
+    grid = data.manual_days(dt.date(2026, 1, 31), frequency=every)
+    assert list(data.from_grid(grid, Roles((), (), every), {}).rows[DATE]) == [every.step(floor, i - 6) for i in range(7)]
+
+
+def test_dates_that_begin_no_week_or_month_are_told() -> None:
+    text = "date,sales\n2026-01-01,1\n2026-01-08,2\n2026-01-09,3\n"
+    for unit, count in (("W-THU", 1), ("M", 2), ("D", 0)):
+        roles = Roles((), (), Frequency.parse(unit))
+        if count:
+            with pytest.raises(InvalidRows) as e:
+                load(text, roles)
+            assert e.value.count == count
+            assert e.value.findings[-1].row == 4
+        else:
+            assert len(load(text, roles).rows) == 3

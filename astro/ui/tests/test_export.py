@@ -7,7 +7,8 @@ import io
 import pytest
 
 from client import Forecast, Series
-from export import file_name, forecast_csv, neutral
+from data import Roles, check, guess_column, read_table
+from export import example_csv, file_name, forecast_csv, neutral, total_csv
 
 DAYS = [dt.date(2026, 1, 1), dt.date(2026, 1, 2)]
 
@@ -40,3 +41,16 @@ def test_neutral(start: str) -> None:
 
 def test_file_name() -> None:
     assert file_name(dt.datetime(2026, 1, 2, 3, 4, 5)) == "sales_forecast_20260102_030405.csv"
+
+
+def test_a_total_has_its_numbers_alone() -> None:
+    (series,) = forecast("all").series
+    assert total_csv(series, 95) == forecast_csv(forecast("all"), 95)
+
+
+def test_the_example_is_a_file_that_can_be_read() -> None:
+    roles = Roles(("store",))
+    table = read_table("f", example_csv(roles, dt.date(2026, 1, 3)).removesuffix("…").encode())
+    history = check(table, {role: guess_column(role, table.columns) for role in ("date", "sales", "store")}, {}, roles)
+    assert history.series() == [("store_001",)]
+    assert len(history.rows) == 3
