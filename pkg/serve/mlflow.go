@@ -95,8 +95,8 @@ func (s *Server) readInvocation(r *http.Request) (*table, invocationParams, erro
 		if err != nil {
 			return nil, p, bodyProblem(err)
 		}
-		t, err := parseCSV(b, s.limits())
-		return t, p, err
+		t := &table{}
+		return t, p, parseCSV(t, b, s.limits())
 	case "application/json":
 	default:
 		return nil, p, &problem{http.StatusUnsupportedMediaType, codeMediaType, "the content type is " + clip(kind), "send application/json or text/csv"}
@@ -120,9 +120,6 @@ func (s *Server) readInvocation(r *http.Request) (*table, invocationParams, erro
 	}
 	for name, raw := range body {
 		t, err := s.form(name, raw)
-		if t == nil && err == nil {
-			err = bad("%s is null", name)
-		}
 		return t, p, err
 	}
 	return nil, p, nil
@@ -131,17 +128,18 @@ func (s *Server) readInvocation(r *http.Request) (*table, invocationParams, erro
 // form reads one of MLflow's forms of a table.
 func (s *Server) form(name string, raw json.RawMessage) (*table, error) {
 	raw = bytes.TrimSpace(raw)
+	t := &table{}
 	switch name {
 	case "dataframe_records", "instances":
 		if !bytes.HasPrefix(raw, []byte("[")) {
 			return nil, bad("%s is not a list of records", name)
 		}
 		p := newScanner(raw)
-		return p.whole(p.records(s.limits()))
+		return t, p.whole(p.records(t, s.limits()))
 	case "inputs":
 		if bytes.HasPrefix(raw, []byte("{")) {
 			p := newScanner(raw)
-			return p.whole(p.columns(s.limits()))
+			return t, p.whole(p.columns(t, s.limits()))
 		}
 		return nil, bad("inputs must be an object of columns: the model reads named columns, no tensors")
 	case "dataframe_split":
@@ -154,7 +152,7 @@ func (s *Server) form(name string, raw json.RawMessage) (*table, error) {
 		if err := d.Decode(&f); err != nil {
 			return nil, bad("dataframe_split cannot be read: it has columns and data")
 		}
-		t := &table{rows: len(f.Data)}
+		t.rows = len(f.Data)
 		if err := t.tooLong(s.limits()); err != nil {
 			return nil, err
 		}
@@ -197,7 +195,7 @@ func (q *question) split(t *table) (history, plan *table, err error) {
 		}
 	}
 	if at.target < 0 {
-		return nil, t, nil
+		return &table{}, t, nil
 	}
 	sold := map[string]bool{}
 	id := make([]string, len(at.keys))

@@ -28,7 +28,7 @@ type forecastRequest struct {
 	Drivers   bool      `json:"drivers"`
 	// Totals asks for the sums of all series and by key.
 	Totals bool `json:"totals"`
-	// history and plan are the rows of these fields, nil where there are none.
+	// history and plan are the rows of these fields.
 	history, plan *table
 }
 
@@ -86,7 +86,7 @@ func (q *question) resolve(ctx context.Context, r *forecastRequest, history *tab
 	if err != nil {
 		return err
 	}
-	if history != nil && history.rows > 0 {
+	if history.rows > 0 {
 		if err := q.fromHistory(ctx, history, changes, r.Append, l); err != nil {
 			return err
 		}
@@ -288,7 +288,7 @@ func (ch *changes) over(other *changes) *changes {
 
 func (q *question) readPlan(t *table) (*changes, error) {
 	ch := &changes{values: map[planKey][]float32{}, ids: map[string]bool{}, planned: map[string]bool{}}
-	if t == nil || t.rows == 0 {
+	if t.rows == 0 {
 		return ch, nil
 	}
 	at, err := q.layout(t, "plan")
@@ -437,8 +437,9 @@ func (q *question) straight(t *table, at layout) (p *panel.Panel, ok bool) {
 			return nil, false
 		}
 	}
-	values := make([]float32, t.rows*(1+len(at.covs)))
-	p.Target, p.Observed = values[:t.rows:t.rows], make([]bool, t.rows)
+	room := t.rows + q.horizon // for the plan
+	values := make([]float32, room*(1+len(at.covs)))
+	p.Target, p.Observed = values[:t.rows:room], make([]bool, t.rows, room)
 	if !t.numbers(at.target, p.Target) {
 		return nil, false
 	}
@@ -453,7 +454,7 @@ func (q *question) straight(t *table, at layout) (p *panel.Panel, ok bool) {
 		last = row
 	}
 	for c, col := range at.covs {
-		v := values[(c+1)*t.rows : (c+2)*t.rows : (c+2)*t.rows]
+		v := values[(c+1)*room : (c+1)*room+t.rows : (c+2)*room]
 		if !t.numbers(col, v) {
 			return nil, false
 		}
@@ -674,13 +675,13 @@ func (q *question) warnAssumed(columns []string) {
 }
 
 // plan returns p with the steps up to origin and the plan after it: what the request says, else what the row of p says, else what the
-// bundle's plan says, else, where the request has no plan for the series at all, what is usual.
+// bundle's plan says, else, where the request has no plan for the series at all, what is usual. It takes the memory of p.
 func (q *question) plan(p *panel.Panel, origin calendar.Step, ch *changes) (*panel.Panel, error) {
 	out := &panel.Panel{Frequency: p.Frequency, EndedAfter: q.view.history.EndedAfter, Keys: p.Keys, Static: p.Static, Start: p.Start, Offsets: []int{0}}
-	n := p.Rows() + p.Series()*q.horizon
-	out.Target, out.Observed = make([]float32, 0, n), make([]bool, 0, n)
+	n := p.Series() * q.horizon
+	out.Target, out.Observed = roomFor(p, n, p.Target), roomFor(p, n, p.Observed)
 	for _, c := range p.Covariates {
-		out.Covariates = append(out.Covariates, panel.Covariate{Name: c.Name, Role: c.Role, Values: make([]float32, 0, n)})
+		out.Covariates = append(out.Covariates, panel.Covariate{Name: c.Name, Role: c.Role, Values: roomFor(p, n, c.Values)})
 	}
 	var assumed []string
 	for s := range p.Series() {
@@ -734,4 +735,12 @@ func (q *question) plan(p *panel.Panel, origin calendar.Step, ch *changes) (*pan
 		q.warnAssumed(assumed)
 	}
 	return out, nil
+}
+
+// roomFor returns an empty column with room for n rows more than p has: that of p itself where the rows of one series stay where they are.
+func roomFor[T any](p *panel.Panel, n int, column []T) []T {
+	if p.Series() == 1 {
+		return slices.Grow(column, n)[:0]
+	}
+	return make([]T, 0, p.Rows()+n)
 }

@@ -220,14 +220,14 @@ func (s *Server) showModel(w http.ResponseWriter, r *http.Request) error {
 
 // decode reads a JSON body strictly into v.
 func decode(r *http.Request, v any) error {
-	b, err := readJSON(r)
+	b, err := readJSON(r, nil)
 	if err != nil {
 		return err
 	}
 	return unmarshal(b, v)
 }
 
-func readJSON(r *http.Request) ([]byte, error) {
+func readJSON(r *http.Request, into []byte) ([]byte, error) {
 	kind, _, err := mediaType(r)
 	if err != nil {
 		return nil, err
@@ -235,12 +235,12 @@ func readJSON(r *http.Request) ([]byte, error) {
 	if kind != "application/json" {
 		return nil, &problem{http.StatusUnsupportedMediaType, codeMediaType, "the content type is " + clip(kind), "send application/json; with curl: --json"}
 	}
-	return readBody(r)
+	return readBody(r, into)
 }
 
-// readBody reads it in one piece; the server bounds it.
-func readBody(r *http.Request) ([]byte, error) {
-	var b bytes.Buffer
+// readBody reads it in one piece, into the memory of what is given where it has room; the server bounds it.
+func readBody(r *http.Request, into []byte) ([]byte, error) {
+	b := bytes.NewBuffer(into[:0])
 	b.Grow(int(min(max(r.ContentLength, 0), 1<<20)) + bytes.MinRead)
 	if _, err := b.ReadFrom(r.Body); err != nil {
 		return nil, bodyProblem(err)
@@ -248,13 +248,35 @@ func readBody(r *http.Request) ([]byte, error) {
 	return b.Bytes(), nil
 }
 
+// intake is the memory that the rows of a request are read into; it is used again for the next.
+type intake struct {
+	body                   []byte
+	history, plan, changes table
+}
+
+// mostKept is the largest body whose memory is kept.
+const mostKept = 1 << 20
+
+// intake returns memory for one request; release takes it back when nothing reads the rows any more.
+func (s *Server) intake() (in *intake, release func()) {
+	in = s.intakes.Get().(*intake)
+	return in, func() {
+		if cap(in.body) > mostKept {
+			return
+		}
+		for _, t := range []*table{&in.history, &in.plan, &in.changes} {
+			t.reset()
+		}
+		s.intakes.Put(in)
+	}
+}
+
 // decodeRows is decode for a body that is mostly rows: those of the named fields are read into tables.
-func decodeRows(r *http.Request, v any, l limits, rows map[string]**table) error {
-	b, err := readJSON(r)
-	if err != nil {
+func (in *intake) decodeRows(r *http.Request, v any, l limits, rows map[string]*table) (err error) {
+	if in.body, err = readJSON(r, in.body); err != nil {
 		return err
 	}
-	p := newScanner(b)
+	p := newScanner(in.body)
 	var wrong error
 	read := map[string]bool{}
 	rest, err := p.object(func(name string) (bool, error) {
@@ -266,9 +288,10 @@ func decodeRows(r *http.Request, v any, l limits, rows map[string]**table) error
 			return false, fmt.Errorf("field %q is there twice", name)
 		}
 		read[name] = true
-		*to, wrong = p.table(l)
+		wrong = p.table(to, l)
 		return true, wrong
 	})
+	in.body = p.s
 	if wrong != nil {
 		return wrong
 	}
@@ -300,26 +323,25 @@ func bodyProblem(err error) error {
 func (s *Server) limits() limits { return limits{rows: s.o.MaxRows, columns: maxColumns} }
 
 // readForecast reads the body as JSON, or as CSV with the rest in the query.
-func readForecast(r *http.Request, l limits) (*forecastRequest, error) {
-	q := &forecastRequest{}
+func readForecast(r *http.Request, in *intake, l limits) (*forecastRequest, error) {
+	q := &forecastRequest{history: &in.history, plan: &in.plan}
 	kind, _, err := mediaType(r)
 	if err != nil {
 		return nil, err
 	}
 	if kind != "text/csv" {
-		if err := decodeRows(r, q, l, map[string]**table{"history": &q.history, "plan": &q.plan}); err != nil {
+		if err := in.decodeRows(r, q, l, map[string]*table{"history": q.history, "plan": q.plan}); err != nil {
 			return nil, err
 		}
 		return q, q.fromQuery(r.URL.Query())
 	}
-	b, err := readBody(r)
-	if err != nil {
+	if in.body, err = readBody(r, in.body); err != nil {
 		return nil, err
 	}
-	if len(b) == 0 {
+	if len(in.body) == 0 {
 		return nil, bad("the body is empty").hint("its first line names the columns")
 	}
-	if q.history, err = parseCSV(b, l); err != nil {
+	if err := parseCSV(q.history, in.body, l); err != nil {
 		return nil, err
 	}
 	if q.history.rows == 0 {
@@ -405,7 +427,9 @@ func (s *Server) question(ctx context.Context, r *forecastRequest, changed *tabl
 }
 
 func (s *Server) forecast(w http.ResponseWriter, r *http.Request) error {
-	req, err := readForecast(r, s.limits())
+	in, done := s.intake()
+	defer done()
+	req, err := readForecast(r, in, s.limits())
 	if err != nil {
 		return err
 	}

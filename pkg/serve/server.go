@@ -61,6 +61,7 @@ type Server struct {
 	metrics  *metrics
 	handler  http.Handler
 	buffers  sync.Pool
+	intakes  sync.Pool
 	openAPI  []byte
 	sections []route
 }
@@ -83,6 +84,7 @@ func New(ctx context.Context, o Options) (*Server, error) {
 		o.Drain = 10 * time.Second
 	}
 	s := &Server{o: o, slots: make(chan struct{}, o.Concurrency), token: sha256.Sum256([]byte(o.Token))}
+	s.intakes.New = func() any { return new(intake) }
 	s.buffers.New = func() any { b := make([]byte, 0, 16<<10); return &b }
 	var err error
 	if s.models, err = newCatalogue(&s.o); err != nil {

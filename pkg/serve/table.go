@@ -43,14 +43,24 @@ func (t *table) at(c, row int) []byte {
 	return t.text[one.from:one.to]
 }
 
-// add begins a column, with room for more rows.
+// add begins a column of the rows that are there, with room for more.
 func (t *table) add(name string, more int, l limits) (int, error) {
-	if len(t.columns) >= l.columns {
+	c := len(t.columns)
+	if c >= l.columns {
 		return 0, bad("there are more than %d columns", l.columns)
 	}
 	t.columns = append(t.columns, name)
-	t.cells = append(t.cells, make([]cell, t.rows, t.rows+more))
-	return len(t.columns) - 1, nil
+	if c == len(t.cells) {
+		t.cells = append(t.cells, nil)
+	}
+	t.cells[c] = slices.Grow(t.cells[c][:0], t.rows+more)[:t.rows]
+	clear(t.cells[c])
+	return c, nil
+}
+
+// reset makes a table empty, and keeps its memory for the next.
+func (t *table) reset() {
+	t.columns, t.text, t.rows = t.columns[:0], nil, 0
 }
 
 func (t *table) tooLong(l limits) error {
@@ -60,29 +70,29 @@ func (t *table) tooLong(l limits) error {
 	return nil
 }
 
-// table reads rows as JSON records, as a JSON object of columns, or as CSV in a JSON string; null is nil.
-func (p *scanner) table(l limits) (*table, error) {
+// table reads rows into t as JSON records, as a JSON object of columns, or as CSV in a JSON string; null is none.
+func (p *scanner) table(t *table, l limits) error {
 	switch p.space() {
 	case '[':
-		return p.records(l)
+		return p.records(t, l)
 	case '{':
-		return p.columns(l)
+		return p.columns(t, l)
 	case '"':
-		return p.csv(l)
+		return p.csv(t, l)
 	case 'n':
 		if c, err := p.cell(); err == nil && c.to == 0 {
-			return nil, nil //nolint:nilnil // no rows are no table
+			return nil
 		}
 	}
-	return nil, bad("rows are neither a list of records, nor an object of columns, nor CSV text").hint(`send [{"date":"2026-01-31",...}], {"date":[...],...} or "date,...\n..."`)
+	return bad("rows are neither a list of records, nor an object of columns, nor CSV text").hint(`send [{"date":"2026-01-31",...}], {"date":[...],...} or "date,...\n..."`)
 }
 
 // whole wants nothing after the rows.
-func (p *scanner) whole(t *table, err error) (*table, error) {
+func (p *scanner) whole(err error) error {
 	if p.space(); err == nil && p.at < p.end {
-		return nil, bad("something follows the rows")
+		return bad("something follows the rows")
 	}
-	return t, err
+	return err
 }
 
 // decoder reads numbers as they are written.
@@ -92,38 +102,37 @@ func decoder(raw []byte) *json.Decoder {
 	return d
 }
 
-func (p *scanner) records(l limits) (*table, error) {
+func (p *scanner) records(t *table, l limits) error {
 	if err := p.take('['); err != nil {
-		return nil, bad("rows: %v", err)
+		return bad("rows: %v", err)
 	}
-	t := &table{}
 	index := map[string]int{}
 	for first := true; ; first = false {
 		more, err := p.next(first, ']')
 		if err != nil {
-			return nil, bad("row %d: %v", t.rows+1, err)
+			return bad("row %d: %v", t.rows+1, err)
 		}
 		if !more {
 			t.text = p.s
-			return t, nil
+			return nil
 		}
 		if p.space() != '{' {
-			return nil, bad("row %d is not an object of columns", t.rows+1)
+			return bad("row %d is not an object of columns", t.rows+1)
 		}
 		p.at++
 		t.rows++
 		if err := t.tooLong(l); err != nil {
-			return nil, err
+			return err
 		}
-		for c := range t.cells {
+		for c := range t.columns {
 			t.cells[c] = append(t.cells[c], cell{})
 		}
 		from := p.at
 		if err := t.record(p, index, l); err != nil {
-			return nil, err
+			return err
 		}
 		if t.rows == 1 { // the others are about as long
-			for c := range t.cells {
+			for c := range t.columns {
 				t.cells[c] = slices.Grow(t.cells[c], min(l.rows, (p.end-p.at)/(p.at-from)+1))
 			}
 		}
@@ -178,48 +187,47 @@ func cellOf(v any) (string, error) {
 	return "", errNoCell
 }
 
-func (p *scanner) columns(l limits) (*table, error) {
+func (p *scanner) columns(t *table, l limits) error {
 	if err := p.take('{'); err != nil {
-		return nil, bad("columns: %v", err)
+		return bad("columns: %v", err)
 	}
-	t := &table{}
 	for first := true; ; first = false {
 		more, err := p.next(first, '}')
 		if err != nil {
-			return nil, bad("columns: %v", err)
+			return bad("columns: %v", err)
 		}
 		if !more {
 			t.text = p.s
-			return t, nil
+			return nil
 		}
 		place, err := p.name()
 		if err != nil {
-			return nil, bad("columns: %v", err)
+			return bad("columns: %v", err)
 		}
 		name := string(p.of(place))
 		if t.column(name) >= 0 {
-			return nil, bad("column %q is there twice", clip(name))
+			return bad("column %q is there twice", clip(name))
 		}
-		values, err := p.column(name, t.rows, l)
+		c, err := t.add(name, 0, l)
 		if err != nil {
-			return nil, err
+			return err
+		}
+		values, err := p.column(t.cells[c][:0], name, l)
+		if err != nil {
+			return err
 		}
 		if first {
 			t.rows = len(values)
 		}
 		if len(values) != t.rows {
-			return nil, bad("column %q has %d values, the first column has %d", clip(name), len(values), t.rows)
-		}
-		c, err := t.add(name, 0, l)
-		if err != nil {
-			return nil, err
+			return bad("column %q has %d values, the first column has %d", clip(name), len(values), t.rows)
 		}
 		t.cells[c] = values
 	}
 }
 
-// column reads a list of cells, about n of them; null is an empty list.
-func (p *scanner) column(name string, n int, l limits) ([]cell, error) {
+// column appends a list of cells to out, which is empty; null is an empty list.
+func (p *scanner) column(out []cell, name string, l limits) ([]cell, error) {
 	switch p.space() {
 	case '[':
 		p.at++
@@ -227,11 +235,10 @@ func (p *scanner) column(name string, n int, l limits) ([]cell, error) {
 		if _, err := p.cell(); err != nil {
 			return nil, bad("column %q is not a list: %v", clip(name), err)
 		}
-		return nil, nil
+		return out, nil
 	default:
 		return nil, bad("column %q is not a list", clip(name))
 	}
-	out := make([]cell, 0, n)
 	for {
 		more, err := p.next(len(out) == 0, ']')
 		if err == nil && !more {
@@ -252,33 +259,33 @@ func (p *scanner) column(name string, n int, l limits) ([]cell, error) {
 }
 
 // csv reads the CSV in a JSON string.
-func (p *scanner) csv(l limits) (*table, error) {
+func (p *scanner) csv(t *table, l limits) error {
 	raw, plain, err := p.raw()
 	text := p.of(raw)
 	if err == nil && !plain {
 		text, err = decoded(make([]byte, 0, len(text)), p.s[raw.from-1:raw.to+1])
 	}
 	if err != nil {
-		return nil, bad("rows are no valid JSON string")
+		return bad("rows are no valid JSON string")
 	}
-	return parseCSV(text, l)
+	return parseCSV(t, text, l)
 }
 
-// parseCSV reads text whose first line names the columns. The table keeps the text.
-func parseCSV(text []byte, l limits) (*table, error) {
+// parseCSV reads text whose first line names the columns into t, which keeps the text.
+func parseCSV(t *table, text []byte, l limits) error {
 	if bytes.IndexByte(text, '"') >= 0 {
-		return quotedCSV(text, l)
+		return quotedCSV(t, text, l)
 	}
-	return plainCSV(text, l)
+	return plainCSV(t, text, l)
 }
 
 // quotedCSV reads any CSV.
-func quotedCSV(text []byte, l limits) (*table, error) {
+func quotedCSV(t *table, text []byte, l limits) error {
 	r := csv.NewReader(bytes.NewReader(text))
 	r.ReuseRecord = true
 	out := newScanner(make([]byte, 0, len(text)))
 	var row []cell
-	return csvTable(text, l, func() ([]byte, []cell, error) {
+	return t.fromCSV(text, l, func() ([]byte, []cell, error) {
 		rec, err := r.Read()
 		row = row[:0]
 		for _, v := range rec {
@@ -289,10 +296,10 @@ func quotedCSV(text []byte, l limits) (*table, error) {
 }
 
 // plainCSV is quotedCSV for text without a quote.
-func plainCSV(text []byte, l limits) (*table, error) {
+func plainCSV(t *table, text []byte, l limits) error {
 	var row []cell
 	at, line, columns := 0, 0, 0
-	return csvTable(text, l, func() ([]byte, []cell, error) {
+	return t.fromCSV(text, l, func() ([]byte, []cell, error) {
 		for at < len(text) {
 			from, to := at, len(text)
 			if i := bytes.IndexByte(text[at:], '\n'); i >= 0 {
@@ -326,16 +333,15 @@ func plainCSV(text []byte, l limits) (*table, error) {
 	})
 }
 
-// csvTable makes a table of records, whose cells are places in the text that comes with them.
-func csvTable(text []byte, l limits, next func() ([]byte, []cell, error)) (*table, error) {
+// fromCSV takes records, whose cells are places in the text that comes with them.
+func (t *table) fromCSV(text []byte, l limits, next func() ([]byte, []cell, error)) error {
 	out, head, err := next()
 	if errors.Is(err, io.EOF) {
-		return nil, bad("the CSV is empty").hint("its first line names the columns")
+		return bad("the CSV is empty").hint("its first line names the columns")
 	}
 	if err != nil {
-		return nil, csvProblem(err)
+		return csvProblem(err)
 	}
-	t := &table{}
 	rows := min(bytes.Count(text, []byte{'\n'}), len(text)/len(head))
 	for i, c := range head {
 		name := string(out[c.from:c.to])
@@ -344,24 +350,24 @@ func csvTable(text []byte, l limits, next func() ([]byte, []cell, error)) (*tabl
 		}
 		name = strings.TrimSpace(name)
 		if t.column(name) >= 0 {
-			return nil, bad("column %q is there twice", clip(name))
+			return bad("column %q is there twice", clip(name))
 		}
 		if _, err := t.add(name, rows, l); err != nil {
-			return nil, err
+			return err
 		}
 	}
 	for {
 		all, row, err := next()
 		if errors.Is(err, io.EOF) {
 			t.text = all
-			return t, nil
+			return nil
 		}
 		if err != nil {
-			return nil, csvProblem(err)
+			return csvProblem(err)
 		}
 		t.rows++
 		if err := t.tooLong(l); err != nil {
-			return nil, err
+			return err
 		}
 		for c, place := range row {
 			t.cells[c] = append(t.cells[c], place)

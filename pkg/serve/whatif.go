@@ -1,7 +1,6 @@
 package serve
 
 import (
-	"cmp"
 	"net/http"
 	"slices"
 )
@@ -10,12 +9,13 @@ import (
 // makes the other wrong in the same direction: the difference at a level is between the quantiles of that level, and the interval is
 // their least and greatest over the levels asked for.
 func (s *Server) whatIf(w http.ResponseWriter, r *http.Request) error {
-	var req forecastRequest
-	var changed *table
-	if err := decodeRows(r, &req, s.limits(), map[string]**table{"history": &req.history, "plan": &req.plan, "changes": &changed}); err != nil {
+	in, done := s.intake()
+	defer done()
+	req := forecastRequest{history: &in.history, plan: &in.plan}
+	if err := in.decodeRows(r, &req, s.limits(), map[string]*table{"history": req.history, "plan": req.plan, "changes": &in.changes}); err != nil {
 		return err
 	}
-	q, other, release, err := s.question(r.Context(), &req, cmp.Or(changed, &table{}))
+	q, other, release, err := s.question(r.Context(), &req, &in.changes)
 	if err != nil {
 		return err
 	}
