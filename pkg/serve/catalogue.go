@@ -29,7 +29,8 @@ type slot struct {
 	loaded  *loaded
 	// failure is why the newest could not be loaded; what was loaded before is served on.
 	failure string
-	failed  time.Time
+	// since is when it first could not, failed when last.
+	since, failed time.Time
 	// refused is the state that failed.
 	refused string
 }
@@ -80,8 +81,15 @@ func (c *catalogue) refresh(ctx context.Context, force bool) error {
 	return errors.Join(errs...)
 }
 
+// lookLimit is how long registry and store may take to say whether there is a newer model. Where there is none yet, it is worth waiting.
+const lookLimit = 5 * time.Second
+
 func (c *catalogue) refreshSlot(ctx context.Context, s *slot, force bool) error {
-	f, err := c.o.find(ctx, s.address)
+	limit := lookLimit
+	if s.loaded == nil {
+		limit = 0
+	}
+	f, err := c.o.find(ctx, s.address, limit)
 	if err != nil {
 		return c.fail(ctx, s, "", err)
 	}
@@ -89,6 +97,9 @@ func (c *catalogue) refreshSlot(ctx context.Context, s *slot, force bool) error 
 		c.mu.Lock()
 		defer c.mu.Unlock()
 		if s.loaded != nil && s.loaded.state == f.state {
+			if s.failure != "" {
+				c.o.Log.Info().Str("model", s.address.name).Str("version", s.loaded.version).Time("failed_since", s.since).Msg("the model is the newest again")
+			}
 			s.failure, s.loaded.aliases = "", f.aliases
 		}
 		return nil
@@ -123,7 +134,7 @@ func (c *catalogue) load(ctx context.Context, f *found) (*loaded, error) {
 	if err != nil {
 		return nil, err
 	}
-	l := &loaded{opened: o, version: f.version, aliases: f.aliases, state: f.state, at: c.o.Now(), created: f.manifest.Finished, metrics: f.metrics(ctx)}
+	l := &loaded{opened: o, version: f.version, aliases: f.aliases, state: f.state, at: c.o.Now(), created: f.created, metrics: f.metrics(ctx)}
 	if l.views, err = o.views(ctx); err != nil {
 		return nil, errors.Join(err, o.close())
 	}
@@ -137,8 +148,11 @@ func (c *catalogue) fail(ctx context.Context, s *slot, state string, err error) 
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if s.failure == "" || s.refused != state {
+		s.since = c.o.Now()
+	}
 	if s.failure != err.Error() {
-		c.o.Log.Error().Err(err).Str("model", s.address.name).Bool("serving_older", s.loaded != nil).Msg("model not loaded")
+		c.o.Log.Error().Err(err).Str("model", s.address.name).Bool("serving_older", s.loaded != nil).Time("since", s.since).Msg("model not loaded")
 	}
 	s.failure, s.failed, s.refused = err.Error(), c.o.Now(), state
 	return err

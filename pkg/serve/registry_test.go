@@ -69,6 +69,15 @@ func TestServeFollowsTheAlias(t *testing.T) {
 	s.compare(t, "version 2 still", over(t, url), 6)
 	champion("1")
 	await(t, url, `"version":"1"`)
+	var list struct{ Models []struct{ Created time.Time } }
+	if err := json.Unmarshal(fetch(t, http.MethodGet, url+"/v1/models", ""), &list); err != nil {
+		t.Fatal(err)
+	}
+	for _, m := range list.Models {
+		if age := time.Since(m.Created); age < 0 || age > time.Hour {
+			t.Errorf("the version was created at %v", m.Created)
+		}
+	}
 }
 
 // keeper is a registry that keeps the files of its versions in a folder.

@@ -91,7 +91,7 @@ type modelInfo struct {
 	// Default is the model of requests that name none.
 	Default   bool               `json:"default"`
 	Aliases   []string           `json:"aliases,omitempty"`
-	Created   time.Time          `json:"created"`
+	Created   time.Time          `json:"created,omitzero"`
 	Loaded    time.Time          `json:"loaded"`
 	Horizon   int                `json:"horizon"`
 	Frequency calendar.Frequency `json:"frequency"`
@@ -113,7 +113,7 @@ func info(s *slot, v *view, isDefault bool) modelInfo {
 	m, p := v.bundle.Manifest, v.history
 	out := modelInfo{
 		Name: s.address.name + "/" + v.name, Source: s.address.name, Model: v.name, Version: s.loaded.version, Default: isDefault, Aliases: s.loaded.aliases,
-		Created: s.loaded.created, Loaded: s.loaded.at, Horizon: m.Horizon, Frequency: m.Frequency, Quantiles: m.Levels, Series: p.Series(),
+		Created: s.loaded.created.UTC(), Loaded: s.loaded.at, Horizon: m.Horizon, Frequency: m.Frequency, Quantiles: m.Levels, Series: p.Series(),
 		Time: m.Time, Target: m.Target, Keys: []string{}, Known: []string{}, PastOnly: []string{}, Kind: "ensemble", Failure: s.failure, Last: p.Frequency.Day(v.end),
 	}
 	for _, k := range p.Keys {
@@ -146,7 +146,7 @@ func (s *Server) modelList() map[string]any {
 	for i, slot := range s.models.slots {
 		if slot.failure != "" {
 			// What failed may name places and hosts: the log has it whole.
-			failures = append(failures, map[string]string{"source": slot.address.name, "at": slot.failed.UTC().Format(time.RFC3339), "message": slot.failure})
+			failures = append(failures, map[string]string{"source": slot.address.name, "since": slot.since.UTC().Format(time.RFC3339), "at": slot.failed.UTC().Format(time.RFC3339), "message": slot.failure})
 		}
 		if slot.loaded == nil {
 			continue

@@ -11,6 +11,7 @@ import (
 	"io/fs"
 	"path"
 	"strings"
+	"time"
 
 	"salescast/pkg/artifact"
 	"salescast/pkg/bundle"
@@ -80,25 +81,20 @@ type found struct {
 	// version is what people call it; state changes whenever there is something new to load.
 	version, state string
 	aliases        []string
+	// created is when the version was registered, or else the bundle was written; zero where neither is known.
+	created time.Time
 }
 
-// find looks an address up without reading the bundle.
-func (o *Options) find(ctx context.Context, a address) (*found, error) {
+// find looks an address up without reading the bundle. limit bounds the call of the registry and that of the store; 0 leaves them the
+// patience of their clients.
+func (o *Options) find(ctx context.Context, a address, limit time.Duration) (*found, error) {
 	out := &found{}
 	at := a.folder
 	var v track.Version
 	if a.model != "" {
-		if o.Registry == nil {
-			return nil, errors.New("there is no model registry; give the folder of a workspace")
-		}
 		var err error
-		if a.alias != "" {
-			v, err = o.Registry.ByAlias(ctx, a.model, a.alias)
-		} else {
-			v, err = o.Registry.Version(ctx, a.model, a.version)
-		}
-		if err != nil {
-			return nil, fmt.Errorf("look up %s: %w", a.model, err)
+		if v, err = o.lookUp(ctx, a, limit); err != nil {
+			return nil, err
 		}
 		at, out.version, out.aliases = v.Source, v.Version, v.Aliases
 		if tagged := v.Tags[bundleTag]; tagged != "" {
@@ -106,18 +102,20 @@ func (o *Options) find(ctx context.Context, a address) (*found, error) {
 		}
 		out.state = v.Version + " " + v.Source + " "
 	}
-	f, etag, err := o.openAt(ctx, at)
+	f, etag, err := o.openAt(ctx, at, limit)
 	if kept, ok := o.Registry.(track.Files); ok && err != nil && a.model != "" && ctx.Err() == nil {
 		o.Log.Debug().Err(err).Str("model", a.model).Msg("the model is read from the registry")
 		f, err = &folder{kept: func(ctx context.Context, name string, limit int64) ([]byte, error) {
 			return kept.ReadFile(ctx, v, name, limit)
 		}}, nil
-		f.manifest.Finished = v.Created
 	}
 	if err != nil {
 		return nil, fmt.Errorf("open the bundle at %s: %w", at, err)
 	}
-	out.folder = f
+	out.folder, out.created = f, v.Created
+	if out.created.IsZero() {
+		out.created = f.manifest.Finished
+	}
 	if v.Tags[bundleTag] == "" { // what a tag names never changes
 		out.state += etag
 	}
@@ -127,8 +125,39 @@ func (o *Options) find(ctx context.Context, a address) (*found, error) {
 	return out, nil
 }
 
+// lookUp finds a version in the registry.
+func (o *Options) lookUp(ctx context.Context, a address, limit time.Duration) (v track.Version, err error) {
+	if o.Registry == nil {
+		return v, errors.New("there is no model registry; give the folder of a workspace")
+	}
+	ctx, cancel := within(ctx, limit)
+	defer cancel()
+	if a.alias != "" {
+		v, err = o.Registry.ByAlias(ctx, a.model, a.alias)
+	} else {
+		v, err = o.Registry.Version(ctx, a.model, a.version)
+	}
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return v, fmt.Errorf("look up %s: %w", a.model, err)
+	case err != nil:
+		return v, fmt.Errorf("the registry cannot be asked for %s: %w", a.model, err)
+	}
+	return v, nil
+}
+
+// within bounds a context; 0 is no bound.
+func within(ctx context.Context, limit time.Duration) (context.Context, context.CancelFunc) {
+	if limit <= 0 {
+		return ctx, func() {}
+	}
+	return context.WithTimeout(ctx, limit)
+}
+
 // openAt opens the folder of a bundle at an address.
-func (o *Options) openAt(ctx context.Context, at string) (*folder, string, error) {
+func (o *Options) openAt(ctx context.Context, at string, limit time.Duration) (*folder, string, error) {
+	ctx, cancel := within(ctx, limit)
+	defer cancel()
 	store, err := o.OpenStore(at)
 	if err != nil {
 		return nil, "", err

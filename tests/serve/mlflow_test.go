@@ -117,6 +117,7 @@ func TestChampionOfMLflow(t *testing.T) {
 	few := slices.DeleteFunc(b.upTo(b.end), func(r []string) bool {
 		return r[0] != "store" && (r[0] != "B002" && r[0] != "B003" && r[0] != "B004" || r[2] < "2017-06-01")
 	})
+	begun := time.Now()
 	must(t, b.run("registered.csv", "s3://sales/runs/1", "params:\n  xgboost: {rounds: 20}\n  lightgbm: {rounds: 20}\nregister:\n  enabled: true\n", few, env...))
 	python := func(script string, args ...string) []byte {
 		t.Helper()
@@ -179,11 +180,21 @@ func TestChampionOfMLflow(t *testing.T) {
 	python(move, "1")
 	served("1", "")
 	tracker.Stop(t)
-	for range 20 { // ten looks at a registry that is away
-		if code, out := s.post(t, "/v1/forecast", "application/json", []byte(`{}`)); code != http.StatusOK {
-			t.Fatalf("without the registry: %d %s", code, out)
-		}
-		time.Sleep(100 * time.Millisecond)
+	away := time.Now()
+	served("1", "the registry cannot be asked") // which asks for forecasts meanwhile
+	if took := time.Since(away); took > 20*time.Second {
+		t.Errorf("it took %v to say that the registry is away", took)
+	}
+	var list struct {
+		Models   []struct{ Created time.Time }
+		Failures []struct{ Since time.Time }
+	}
+	must(t, json.Unmarshal(s.get(t, "/v1/models"), &list))
+	if since := list.Failures[0].Since; since.Before(away.Add(-time.Minute)) || since.After(time.Now()) || !strings.Contains(s.log.String(), "the registry cannot be asked") {
+		t.Errorf("the registry is away since %v, said is %v, and the log has\n%s", away, since, s.log)
+	}
+	if created := list.Models[0].Created; created.Before(begun.Add(-time.Second)) || created.After(away) {
+		t.Errorf("the version was registered after %v, said is %v", begun, created)
 	}
 	tracker.Start(t, "/health")
 	served("1", "")
