@@ -247,11 +247,16 @@ func (k *Known) Forecast(ctx context.Context, m *ensemble.Model, r forecast.Requ
 	if err != nil {
 		return nil, err
 	}
-	closed, ask := k.closed, func(ctx context.Context, past forecast.Request, series []int) ([][]float64, error) {
-		if len(series) < past.Panel.Series() {
-			past.Panel = past.Panel.Pick(series)
+	past, of := &place{Known: k}, []int(nil) // several origins of the same series share their features
+	closed, ask := k.closed, func(ctx context.Context, r forecast.Request, series []int) ([][]float64, error) {
+		switch {
+		case slices.Equal(of, series):
+			r.Panel = past.r.Panel
+		case len(series) < r.Panel.Series():
+			r.Panel = r.Panel.Pick(series)
 		}
-		return (&place{Known: k, r: past}).points(ctx, m, nil)
+		past.r, of = r, series
+		return past.points(ctx, m, nil)
 	}
 	switch {
 	case in.whole:

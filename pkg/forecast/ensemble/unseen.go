@@ -27,11 +27,10 @@ const (
 // that forecasting it again is a fair test. Series with too little of it are left out.
 func (m *Model) individuals(ctx context.Context, r forecast.Request, closed []int, ask Ask) (map[int]conformal.Individual, error) {
 	var unseen []int
-	longest := 0
 	base := seasonal.MinHistory(r.Panel.Frequency)
 	for s := range r.Panel.Series() {
 		if n := int(r.Origin-r.Panel.Start[s]) + 1; m.lookup(r.Panel, s) == conformal.Unseen && n > base {
-			unseen, longest = append(unseen, s), max(longest, n)
+			unseen = append(unseen, s)
 		}
 	}
 	if len(unseen) == 0 {
@@ -41,27 +40,35 @@ func (m *Model) individuals(ctx context.Context, r forecast.Request, closed []in
 	if m.horizon > 0 {
 		horizon = m.horizon
 	}
-	tested := make([]tested, len(unseen))
+	all := make([]tested, len(unseen))
 	for w, back := range ownOrigins(r.Panel.Frequency, horizon, len(unseen)) {
 		origin := r.Origin - calendar.Step(back)
-		if longest-back < base {
+		var due []int // in unseen
+		for i, s := range unseen {
+			// Windows that end before the horizon are for those with few others.
+			if int(origin-r.Panel.Start[s])+1 >= base && (back >= horizon || all[i].whole < fewestOwn) {
+				due = append(due, i)
+			}
+		}
+		if len(due) == 0 {
 			continue
 		}
-		points, err := ask(ctx, forecast.Request{Panel: r.Panel, Origin: origin, Horizon: horizon}, unseen)
+		n := min(horizon, back) // what comes after the request's origin is not known
+		points, err := ask(ctx, forecast.Request{Panel: r.Panel, Origin: origin, Horizon: n}, unseen)
 		if err != nil {
 			return nil, fmt.Errorf("forecast the past of new series: %w", err)
 		}
-		combined := Combine(m.weights(), points, horizon)
-		for i, s := range unseen {
-			// Windows that end before the horizon are for those with few others.
-			if int(origin-r.Panel.Start[s])+1 >= base && (back >= horizon || tested[i].whole < fewestOwn) {
-				tested[i].add(r, s, w, back, origin, combined[i*horizon:(i+1)*horizon], closed)
+		combined := Combine(m.weights(), points, n)
+		for _, i := range due {
+			if back >= horizon {
+				all[i].whole++
 			}
+			all[i].add(r, unseen[i], w, origin, combined[i*n:(i+1)*n], closed)
 		}
 	}
 	out := map[int]conformal.Individual{}
 	for i, s := range unseen {
-		if own, ok := m.calibration.Individual(tested[i].errors, len(tested[i].dates)); ok {
+		if own, ok := m.calibration.Individual(all[i].errors, len(all[i].dates)); ok {
 			out[s] = own
 		}
 	}
@@ -95,14 +102,11 @@ type tested struct {
 	whole  int // windows as long as the horizon
 }
 
-func (t *tested) add(r forecast.Request, s, window, back int, origin calendar.Step, points []float64, closed []int) {
+func (t *tested) add(r forecast.Request, s, window int, origin calendar.Step, points []float64, closed []int) {
 	if t.dates == nil {
 		t.dates = map[calendar.Step]bool{}
 	}
-	if back >= len(points) {
-		t.whole++
-	}
-	for h := 1; h <= min(len(points), back); h++ {
+	for h := 1; h <= len(points); h++ {
 		row, ok := r.Panel.Row(s, origin+calendar.Step(h))
 		if !ok || !r.Panel.Observed[row] || isClosed(r.Panel, closed, row) {
 			continue
