@@ -125,28 +125,8 @@ func (a *answer) appendSeries(b []byte, s *seriesAnswer) []byte {
 	}
 	b = append(b, `},"origin":"`...)
 	b = appendDay(b, s.origin)
-	b = append(b, `","dates":[`...)
-	for h, d := range s.dates {
-		if h > 0 {
-			b = append(b, ',')
-		}
-		b = append(b, '"')
-		b = appendDay(b, d)
-		b = append(b, '"')
-	}
-	b = append(b, `],"forecast":`...)
-	b = appendNumbers(b, s.point, 0, 1, len(s.point))
-	b = append(b, `,"quantiles":{`...)
-	for l, level := range a.levels {
-		if l > 0 {
-			b = append(b, ',')
-		}
-		b = append(b, '"')
-		b = strconv.AppendFloat(b, level, 'g', -1, 64)
-		b = append(b, `":`...)
-		b = appendNumbers(b, s.quantiles, l, len(a.levels), len(s.point))
-	}
-	b = append(b, '}')
+	b = append(b, '"')
+	b = a.appendSteps(b, s.dates, s.point, s.quantiles)
 	if d := s.drivers; d != nil {
 		b = append(b, `,"drivers":{"base":`...)
 		b = appendNumbers(b, d.base, s.first, 1, len(s.point))
@@ -157,6 +137,32 @@ func (a *answer) appendSeries(b []byte, s *seriesAnswer) []byte {
 			b = appendNumbers(b, d.parts, s.first*len(d.groups)+g, len(d.groups), len(s.point))
 		}
 		b = append(b, '}')
+	}
+	return append(b, '}')
+}
+
+// appendSteps writes dates, forecasts and quantiles, which have one row of levels per date.
+func (a *answer) appendSteps(b []byte, dates []calendar.Day, point, quantiles []float64) []byte {
+	b = append(b, `,"dates":[`...)
+	for h, d := range dates {
+		if h > 0 {
+			b = append(b, ',')
+		}
+		b = append(b, '"')
+		b = appendDay(b, d)
+		b = append(b, '"')
+	}
+	b = append(b, `],"forecast":`...)
+	b = appendNumbers(b, point, 0, 1, len(point))
+	b = append(b, `,"quantiles":{`...)
+	for l, level := range a.levels {
+		if l > 0 {
+			b = append(b, ',')
+		}
+		b = append(b, '"')
+		b = strconv.AppendFloat(b, level, 'g', -1, 64)
+		b = append(b, `":`...)
+		b = appendNumbers(b, quantiles, l, len(a.levels), len(point))
 	}
 	return append(b, '}')
 }

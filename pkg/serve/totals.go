@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
-	"strconv"
 
 	"salescast/pkg/calendar"
 	"salescast/pkg/forecast"
@@ -104,28 +103,7 @@ func (a *answer) appendTotals(b []byte) []byte {
 		b = appendText(b, t.level)
 		b = append(b, `,"value":`...)
 		b = appendText(b, t.value)
-		b = append(b, `,"dates":[`...)
-		for h, d := range t.dates {
-			if h > 0 {
-				b = append(b, ',')
-			}
-			b = append(b, '"')
-			b = appendDay(b, d)
-			b = append(b, '"')
-		}
-		b = append(b, `],"forecast":`...)
-		b = appendNumbers(b, t.point, 0, 1, len(t.point))
-		b = append(b, `,"quantiles":{`...)
-		for l, level := range a.levels {
-			if l > 0 {
-				b = append(b, ',')
-			}
-			b = append(b, '"')
-			b = strconv.AppendFloat(b, level, 'g', -1, 64)
-			b = append(b, `":`...)
-			b = appendNumbers(b, t.quantiles, l, len(a.levels), len(t.point))
-		}
-		b = append(b, "}}"...)
+		b = append(a.appendSteps(b, t.dates, t.point, t.quantiles), '}')
 	}
 	return append(b, ']')
 }

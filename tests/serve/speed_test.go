@@ -37,25 +37,31 @@ func resident(t *testing.T, pid int, name string) int {
 	return 0
 }
 
+// ofOne is the history of one series, with its plan.
+func (b *bakery) ofOne() [][]string {
+	var out [][]string
+	for _, r := range b.upTo(b.end)[1:] {
+		if r[0] == "B002" && r[1] == "P101" {
+			out = append(out, r)
+		}
+	}
+	return out
+}
+
 // One series, 28 days with quantiles: a millisecond of processor time for a member, three for the ensemble, whatever part of the history
 // comes with the request. Processor time, because other tests share the machine; make bench-serve measures latency.
 func TestCostOfRequest(t *testing.T) {
 	t.Parallel()
 	b := trained(t)
 	s := b.serve(t, nil, "--model", b.workspace)
-	var own [][]string
-	for _, r := range b.upTo(b.end)[1:] {
-		if r[0] == "B002" && r[1] == "P101" {
-			own = append(own, r)
-		}
-	}
+	own := b.ofOne()
 	plan := own[len(own)-steps:]
 	bodies := map[string]map[string]any{
 		"stored history, changed plan": {"plan": columns(b.head, plan)},
 		"a new week":                   {"history": columns(b.head, own[len(own)-steps-7:]), "append": true},
 		"the whole history":            {"history": columns(b.head, own)},
 	}
-	for model, limit := range map[string]time.Duration{"lightgbm": 3 * time.Millisecond, "ensemble": 6 * time.Millisecond} {
+	for model, limit := range map[string]time.Duration{"lightgbm": 2 * time.Millisecond, "ensemble": 4 * time.Millisecond} {
 		for name, body := range bodies {
 			body["model"] = model
 			var a answer
@@ -125,12 +131,7 @@ func TestThousandSeries(t *testing.T) {
 	t.Parallel()
 	b := trained(t)
 	s := b.serve(t, nil, "--model", b.workspace)
-	var own [][]string
-	for _, r := range b.upTo(b.end)[1:] {
-		if r[0] == "B002" && r[1] == "P101" {
-			own = append(own, r)
-		}
-	}
+	own := b.ofOne()
 	own = own[len(own)-steps-90:]
 	var rows [][]string
 	for k := range 1000 {
@@ -146,7 +147,7 @@ func TestThousandSeries(t *testing.T) {
 	s.ask(t, body, &a)
 	used := cpu(t, s.cmd.Process.Pid) - before
 	t.Logf("1,000 new series of 90 days: %v of processor time", used)
-	if len(a.Series) != 1000 || used > 4*time.Second {
+	if len(a.Series) != 1000 || used > 2*time.Second {
 		t.Errorf("%d series in %v of processor time", len(a.Series), used)
 	}
 }
