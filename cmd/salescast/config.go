@@ -123,7 +123,7 @@ func (c *config) readFile(name string) error {
 		return nil
 	}
 	if err != nil {
-		return configError(err, `"salescast config init DATA.csv" writes one that fits your data`)
+		return configError(err, `"salescast config init DATA" writes one that fits your data`)
 	}
 	defer f.Close()
 	b, err := io.ReadAll(io.LimitReader(f, maxConfig+1))

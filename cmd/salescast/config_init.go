@@ -1,10 +1,7 @@
 package main
 
 import (
-	"bufio"
-	"compress/gzip"
 	"context"
-	"encoding/csv"
 	"errors"
 	"fmt"
 	"io"
@@ -17,23 +14,21 @@ import (
 	"github.com/spf13/cobra"
 
 	"salescast/pkg/calendar"
+	"salescast/pkg/columnar"
+	"salescast/pkg/panel"
 	"salescast/tasks"
 )
 
-const (
-	// sampled is how many rows "config init" looks at.
-	sampled = 20_000
-	// maxSample bounds what it reads, in bytes.
-	maxSample = 16 << 20
-)
+// sampled is about how many rows a look at a file takes in.
+const sampled = 20_000
 
 func (a *app) configInitCommand() *cobra.Command {
 	var to string
 	var force bool
 	cmd := &cobra.Command{
-		Use:   "init DATA.csv",
+		Use:   "init DATA",
 		Short: "Write a commented salescast.yaml that fits a file of sales",
-		Long: `Look at the first rows of a CSV file (also .gz, and s3://) and write a commented ` + configName + ` for
+		Long: `Look at the first rows of CSV or Parquet, here or at s3://, and write a commented ` + configName + ` for
 it: which columns name a series, which is the date, which is to be forecast, and how often. What it
 guessed is marked; look it over, above all what is known of the future. Of several files it looks at one.
 
@@ -52,7 +47,7 @@ Reads the data file. Writes --to (default ` + configName + `), which must not ex
 func (a *app) configInit(ctx context.Context, data, to string, force bool) error {
 	cols, err := a.lookAt(ctx, data)
 	if err != nil {
-		return &tasks.Error{Kind: tasks.KindOf(err), Op: "look at " + data, Err: err, Hint: "give a CSV file with a header, or .csv.gz"}
+		return &tasks.Error{Kind: tasks.KindOf(err), Op: "look at " + data, Err: err, Hint: "give a CSV file with a header, also .gz, or Parquet"}
 	}
 	source := data
 	if to != "-" && !strings.Contains(data, "://") {
@@ -80,62 +75,42 @@ type column struct {
 	name    string
 	dates   bool
 	numbers bool
-	values  map[string]bool
 	order   []calendar.Day
 }
 
-// lookAt reads the header and the first rows of the first file of a source.
+// lookAt reads the names and the first rows of the first file of a source.
 func (a *app) lookAt(ctx context.Context, source string) ([]column, error) {
 	files, err := a.sourceFiles(ctx, source)
 	if err != nil {
 		return nil, err
 	}
-	f, err := files[0].Open(ctx)
+	header, err := columnar.Header(ctx, files[0])
 	if err != nil {
 		return nil, err
 	}
-	defer f.Close()
-	var r io.Reader = bufio.NewReader(f)
-	switch name := files[0].Name; {
-	case strings.HasSuffix(name, ".parquet"):
-		return nil, fmt.Errorf("%s is no CSV file", name)
-	case strings.HasSuffix(name, ".gz"):
-		if r, err = gzip.NewReader(r); err != nil {
+	if len(header) < 2 {
+		return nil, fmt.Errorf("it has one column, %q; columns are separated by commas", strings.Join(header, ""))
+	}
+	cols, want := make([]column, len(header)), make([]columnar.Column, len(header))
+	for i, name := range header {
+		cols[i] = column{name: name, dates: true, numbers: true}
+		want[i] = columnar.Column{Name: name, Kind: panel.TextColumn, Dictionary: &panel.Dictionary{}}
+	}
+	rows := 0
+	for r, err := range columnar.Rows(ctx, files[0], want) {
+		if err != nil {
 			return nil, err
 		}
-	}
-	cols, err := sample(r)
-	if err == nil {
-		err = ctx.Err()
-	}
-	return cols, err
-}
-
-// sample reads the header and the first rows of a CSV file.
-func sample(r io.Reader) ([]column, error) {
-	c := csv.NewReader(io.LimitReader(r, maxSample))
-	c.ReuseRecord = true
-	header, err := c.Read()
-	if err != nil {
-		return nil, fmt.Errorf("read the header: %w", err)
-	}
-	cols := make([]column, len(header))
-	for i, h := range header {
-		cols[i] = column{name: strings.TrimPrefix(h, "\ufeff"), dates: true, numbers: true, values: map[string]bool{}}
-	}
-	if len(cols) < 2 {
-		return nil, fmt.Errorf("it has one column, %q; columns are separated by commas", cols[0].name)
-	}
-	for range sampled {
-		rec, err := c.Read()
-		if err != nil {
+		for i, c := range r.Columns {
+			for _, code := range c.Codes {
+				cols[i].see(c.Dictionary.Value(code))
+			}
+		}
+		if rows += r.Rows; rows >= sampled {
 			break
 		}
-		for i, v := range rec {
-			cols[i].see(strings.Clone(v))
-		}
 	}
-	return cols, nil //nolint:nilerr // a row that cannot be read is the end, or the cut of the sample
+	return cols, nil
 }
 
 func (c *column) see(v string) {
@@ -151,10 +126,7 @@ func (c *column) see(v string) {
 	}
 	if c.numbers {
 		_, err := strconv.ParseFloat(v, 64)
-		c.numbers = err == nil
-	}
-	if len(c.values) < sampled {
-		c.values[v] = true
+		c.numbers = err == nil || v == "true" || v == "false"
 	}
 }
 

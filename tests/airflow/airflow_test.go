@@ -14,70 +14,102 @@ import (
 	"salescast/tests/servers"
 )
 
-// TestAirflow takes one Airflow through what happens to it: runs that succeed, that fail, and that are killed.
+// TestAirflow takes one Airflow through what happens to it: runs that succeed, that fail, and that are killed. Each law has a name; they
+// share the runs, which take minutes.
 func TestAirflow(t *testing.T) {
 	s := startStack(t)
-	if list := s.Command(t, "providers", "list"); !strings.Contains(list, "salescast") {
-		t.Errorf("airflow providers list does not have salescast:\n%s", list)
-	}
 	bakery := servers.Root("examples", "bakery", "salescast.yaml")
 	s.Call(t, http.MethodPatch, "/api/v2/dags/"+inference, map[string]any{"is_paused": false}, nil)
-
 	first := s.trigger(t, 0, training, map[string]any{"config": bakery}, "--wait", "--timeout", "15m")
-	t.Run("a run of the training DAG", func(t *testing.T) { s.trained(t, first) })
+
+	t.Run("the provider is listed", func(t *testing.T) {
+		if list := s.Command(t, "providers", "list"); !strings.Contains(list, "salescast") {
+			t.Errorf("airflow providers list does not have salescast:\n%s", list)
+		}
+	})
+	t.Run("every task of a training succeeds at its first try", first.succeeded)
+	t.Run("what tasks push is small", func(t *testing.T) { s.small(t, first) })
+	t.Run("logs have their levels, the phase and no secret", func(t *testing.T) { s.logged(t, first) })
+	t.Run("rendered fields have no secret", func(t *testing.T) { s.rendered(t, first) })
+	t.Run("links lead somewhere", func(t *testing.T) { s.links(t, first) })
+	t.Run("the models are in the registry", s.registered)
+	t.Run("MLflow has every run once", func(t *testing.T) { s.recorded(t, first) })
 	t.Run("the champion's event starts the inference DAG", func(t *testing.T) { s.inferred(t, first) })
 	t.Run("a cleared task answers from what is there", func(t *testing.T) { s.cleared(t, first) })
-	t.Run("bad data", s.badData)
+	t.Run("bad data fails at the first try, with the finding in the log", s.badData)
 	t.Run("tasks are killed", func(t *testing.T) { s.killed(t, bakery) })
 	t.Run("MLflow goes away, and the candidate is no better", func(t *testing.T) { s.withoutMLflow(t, bakery) })
 }
 
 var steps = []string{"validate", "featurize", "train", "ensemble", "evaluate", "register", "forecast", "report", "prune"}
 
-func (s stack) trained(t *testing.T, r run) {
+// ran calls f for every task instance of ours that ran.
+func (r run) ran(f func(task string, index int)) {
+	for _, task := range r.Tasks {
+		if slices.Contains(steps, task.ID) {
+			f(task.ID, task.Index)
+		}
+	}
+}
+
+func (r run) succeeded(t *testing.T) {
 	if r.State != "success" {
-		t.Fatalf("%+v", r)
+		t.Errorf("%+v", r)
 	}
 	if is, _ := r.state("generate", -1); is != "skipped" {
 		t.Errorf("generate is %q: the run has data of its own", is)
 	}
 	ran := 0
-	for _, task := range r.Tasks {
-		if !slices.Contains(steps, task.ID) {
-			continue
-		}
+	r.ran(func(task string, index int) {
 		ran++
-		if task.State != "success" || task.Try != 1 {
-			t.Errorf("%s[%d] is %s at try %d", task.ID, task.Index, task.State, task.Try)
+		if is, try := r.state(task, index); is != "success" || try != 1 {
+			t.Errorf("%s[%d] is %s at try %d", task, index, is, try)
 		}
-		if task.ID != "prune" { // it has no result
-			s.small(t, r.ID, task.ID, task.Index)
-		}
-		log := s.log(t, training, r.ID, task.ID, task.Index)
-		if !said(log, "info", "Running [") || slices.ContainsFunc(log, func(r record) bool { return strings.Contains(r.Event, servers.SecretKey) }) {
-			t.Errorf("the log of %s lacks its command line or has a secret: %+v", task.ID, log)
-		}
-	}
+	})
 	if ran != len(steps)+1 {
 		t.Errorf("%d tasks ran, want %d: %+v", ran, len(steps)+1, r.Tasks)
 	}
-	if log := s.log(t, training, r.ID, "train", 0); !said(log, "info", "phase=") {
-		t.Errorf("no phase is in the log of train: %+v", log)
+}
+
+func (s stack) logged(t *testing.T, r run) {
+	r.ran(func(task string, index int) {
+		log := s.log(t, training, r.ID, task, index)
+		if !said(log, "info", "Running [") {
+			t.Errorf("the log of %s lacks its command line: %+v", task, log)
+		}
+		for _, l := range log {
+			if l.Level == "error" || l.Level == "critical" || strings.Contains(l.Event, servers.SecretKey) {
+				t.Errorf("the log of %s, which went well, has: %+v", task, l)
+			}
+		}
+	})
+	for task, level := range map[string]string{"train": "info", "evaluate": "warning"} {
+		text := map[string]string{"train": "phase=", "evaluate": "MAPE"}[task]
+		if log := s.log(t, training, r.ID, task, map[string]int{"train": 0, "evaluate": -1}[task]); !said(log, level, text) {
+			t.Errorf("no %q at level %s is in the log of %s: %+v", text, level, task, log)
+		}
 	}
-	var rendered map[string]any
-	s.Call(t, http.MethodGet, instance(training, r.ID, "validate"), nil, &rendered)
-	if text := asJSON(t, rendered); strings.Contains(text, servers.SecretKey) || !strings.Contains(text, "bakery") {
+}
+
+func (s stack) rendered(t *testing.T, r run) {
+	var fields map[string]any
+	s.Call(t, http.MethodGet, instance(training, r.ID, "validate"), nil, &fields)
+	if text := asJSON(t, fields); strings.Contains(text, servers.SecretKey) || !strings.Contains(text, "bakery") {
 		t.Errorf("rendered fields: %s", text)
 	}
-	for _, task := range []string{"validate", "ensemble", "register"} {
-		s.links(t, r.ID, task)
-	}
+}
+
+func (s stack) registered(t *testing.T) {
 	_, out, _ := s.salescast(t, "models", "list", "--output", "json")
 	for _, model := range []string{"sales_forecast_ensemble", "sales_forecast_xgboost", "sales_forecast_lightgbm", "champion"} {
 		if !strings.Contains(out, model) {
 			t.Errorf("%s is not in the registry: %s", model, out)
 		}
 	}
+}
+
+// recorded checks that MLflow has one run of each step and model, and one of the DAG's run above them.
+func (s stack) recorded(t *testing.T, r run) {
 	want := map[string]int{training + " " + r.ID + " FINISHED": 1, "train/xgboost FINISHED": 1, "train/lightgbm FINISHED": 1}
 	for _, step := range steps {
 		if step != "train" && step != "prune" {
@@ -91,53 +123,58 @@ func (s stack) trained(t *testing.T, r run) {
 
 func equal(a, b map[string]int) bool { return fmt.Sprint(a) == fmt.Sprint(b) }
 
-// small checks that all that a task pushed is small, and its result what the program answers.
-func (s stack) small(t *testing.T, id, task string, index int) {
-	t.Helper()
-	var keys struct {
-		Entries []struct {
-			Key   string `json:"key"`
-			Index int    `json:"map_index"`
-		} `json:"xcom_entries"`
-	}
-	s.Call(t, http.MethodGet, instance(training, id, task)+"/xcomEntries?limit=100", nil, &keys)
-	for _, e := range keys.Entries {
-		if e.Index != index {
-			continue
+// small checks that all that tasks pushed is small, and each result what the program answers.
+func (s stack) small(t *testing.T, run run) {
+	run.ran(func(task string, index int) {
+		var keys struct {
+			Entries []struct {
+				Key   string `json:"key"`
+				Index int    `json:"map_index"`
+			} `json:"xcom_entries"`
 		}
-		if v := s.xcom(t, training, id, task, index, e.Key); len(v) >= 16<<10 {
-			t.Errorf("%s pushed %d bytes under %s", task, len(v), e.Key)
+		s.Call(t, http.MethodGet, instance(training, run.ID, task)+"/xcomEntries?limit=100", nil, &keys)
+		for _, e := range keys.Entries {
+			if e.Index != index {
+				continue
+			}
+			if v := s.xcom(t, training, run.ID, task, index, e.Key); len(v) >= 16<<10 {
+				t.Errorf("%s pushed %d bytes under %s", task, len(v), e.Key)
+			}
 		}
-	}
-	if r := s.result(t, training, id, task, index); r.Schema != "salescast.result/v1" || r.Status != "done" || !strings.HasPrefix(r.Workspace, "s3://salescast/runs/"+training+"/") {
-		t.Errorf("the result of %s: %+v", task, r)
-	}
+		if task == "prune" { // it has no result
+			return
+		}
+		if r := s.result(t, training, run.ID, task, index); r.Schema != "salescast.result/v1" || r.Status != "done" || !strings.HasPrefix(r.Workspace, "s3://salescast/runs/"+training+"/") {
+			t.Errorf("the result of %s: %+v", task, r)
+		}
+	})
 }
 
-// links checks that the buttons of a task lead somewhere.
-func (s stack) links(t *testing.T, id, task string) {
-	t.Helper()
-	var links struct {
-		Links map[string]*string `json:"extra_links"`
-	}
-	s.Call(t, http.MethodGet, instance(training, id, task)+"/links", nil, &links)
-	for _, name := range []string{"MLflow run", "Files"} {
-		if links.Links[name] == nil {
-			t.Errorf("%s has no link %q: %v", task, name, links.Links)
-			continue
+// links checks that the buttons of tasks lead somewhere.
+func (s stack) links(t *testing.T, r run) {
+	for _, task := range []string{"validate", "ensemble", "register"} {
+		var links struct {
+			Links map[string]*string `json:"extra_links"`
 		}
-		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, *links.Links[name], http.NoBody)
-		if err != nil {
-			t.Fatal(err)
-		}
-		resp, err := http.DefaultClient.Do(req)
-		if err != nil {
-			t.Error(err)
-			continue
-		}
-		resp.Body.Close()
-		if resp.StatusCode != http.StatusOK {
-			t.Errorf("%s answers %d", *links.Links[name], resp.StatusCode)
+		s.Call(t, http.MethodGet, instance(training, r.ID, task)+"/links", nil, &links)
+		for _, name := range []string{"MLflow run", "Files"} {
+			if links.Links[name] == nil {
+				t.Errorf("%s has no link %q: %v", task, name, links.Links)
+				continue
+			}
+			req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, *links.Links[name], http.NoBody)
+			if err != nil {
+				t.Fatal(err)
+			}
+			resp, err := http.DefaultClient.Do(req)
+			if err != nil {
+				t.Error(err)
+				continue
+			}
+			resp.Body.Close()
+			if resp.StatusCode != http.StatusOK {
+				t.Errorf("%s answers %d", *links.Links[name], resp.StatusCode)
+			}
 		}
 	}
 }
@@ -242,33 +279,39 @@ func (s stack) killed(t *testing.T, bakery string) {
 		running = binaries(r.ID)
 		return running["xgboost"].PID != 0 && running["lightgbm"].PID != 0
 	})
-	// The process that runs the task is killed by the kernel, when memory is short.
-	if err := syscall.Kill(running["xgboost"].Parent, syscall.SIGKILL); err != nil {
-		t.Fatal(err)
-	}
-	began := time.Now()
-	servers.Until(t, 3*time.Second, "nothing is left of a task whose process was killed", func() bool { return binaries(r.ID)["xgboost"].PID != running["xgboost"].PID })
-	t.Logf("nothing was left %.1f s after the task's process was killed", time.Since(began).Seconds())
-	// Somebody marks the other one failed.
-	s.Call(t, http.MethodPatch, instance(hasty, r.ID, "train")+"/2", map[string]any{"new_state": "failed"}, nil)
-	began = time.Now()
-	servers.Until(t, 6*time.Second, "nothing is left of a task that was marked failed", func() bool { return binaries(r.ID)["lightgbm"].PID == 0 })
-	t.Logf("nothing was left %.1f s after the task was marked failed", time.Since(began).Seconds())
-
-	failed := s.wait(t, 1, hasty, r.ID)
-	if is, try := failed.state("train", 1); is != "success" || try != 2 {
-		t.Errorf("the task whose process was killed is %s at try %d", is, try)
-	}
-	if is, try := failed.state("train", 2); is != "failed" || try != 1 {
-		t.Errorf("the task that was marked failed is %s at try %d", is, try)
-	}
-	s.clear(t, hasty, r.ID, []any{"train", 2}, "ensemble", "evaluate", "register", "forecast", "report", "prune")
-	mended := s.wait(t, 0, hasty, r.ID)
-	for index, tries := range []int{1, 2, 2} {
-		if is, try := mended.state("train", index); is != "success" || try != tries {
-			t.Errorf("train[%d] is %s at try %d, want try %d", index, is, try, tries)
+	t.Run("nothing is left 3 s after a task's process was killed", func(t *testing.T) {
+		// As the kernel does when memory is short.
+		if err := syscall.Kill(running["xgboost"].Parent, syscall.SIGKILL); err != nil {
+			t.Fatal(err)
 		}
-	}
+		began := time.Now()
+		servers.Until(t, 3*time.Second, "the program ends", func() bool { return binaries(r.ID)["xgboost"].PID != running["xgboost"].PID })
+		t.Logf("%.1f s", time.Since(began).Seconds())
+	})
+	t.Run("nothing is left 6 s after a task was marked failed", func(t *testing.T) {
+		s.Call(t, http.MethodPatch, instance(hasty, r.ID, "train")+"/2", map[string]any{"new_state": "failed"}, nil)
+		began := time.Now()
+		servers.Until(t, 6*time.Second, "the program ends", func() bool { return binaries(r.ID)["lightgbm"].PID == 0 })
+		t.Logf("%.1f s", time.Since(began).Seconds())
+	})
+	failed := s.wait(t, 1, hasty, r.ID)
+	t.Run("the task that was killed is retried, the one that was marked is not", func(t *testing.T) {
+		if is, try := failed.state("train", 1); is != "success" || try != 2 {
+			t.Errorf("the task whose process was killed is %s at try %d", is, try)
+		}
+		if is, try := failed.state("train", 2); is != "failed" || try != 1 {
+			t.Errorf("the task that was marked failed is %s at try %d", is, try)
+		}
+	})
+	t.Run("a mapped task that failed is made anew alone", func(t *testing.T) {
+		s.clear(t, hasty, r.ID, []any{"train", 2}, "ensemble", "evaluate", "register", "forecast", "report", "prune")
+		mended := s.wait(t, 0, hasty, r.ID)
+		for index, tries := range []int{1, 2, 2} {
+			if is, try := mended.state("train", index); is != "success" || try != tries {
+				t.Errorf("train[%d] is %s at try %d, want try %d", index, is, try, tries)
+			}
+		}
+	})
 }
 
 func (s stack) withoutMLflow(t *testing.T, bakery string) {
@@ -276,34 +319,35 @@ func (s stack) withoutMLflow(t *testing.T, bakery string) {
 	r := s.trigger(t, 0, training, map[string]any{"config": bakery})
 	s.until(t, training, r.ID, "featurize", "success")
 	s.mlflow.Stop(t)
-	s.until(t, training, r.ID, "register", "up_for_retry") // it cannot do without
+	s.until(t, training, r.ID, "register", "up_for_retry")
 	s.mlflow.Start(t, "/health")
-	if log := s.log(t, training, r.ID, "train", 0); !said(log, "warning", "MLflow") {
-		t.Errorf("the log of train does not warn: %+v", log)
-	}
 	done := s.wait(t, 0, training, r.ID)
-	if is, try := done.state("register", -1); is != "success" || try != 2 {
-		t.Errorf("register is %s at try %d", is, try)
-	}
 	res := s.result(t, training, r.ID, "register", -1)
-	if res.Status != "refused" || res.Error == nil || res.Error.Code != "refused" {
-		t.Errorf("the same models as the champion's: %+v", res)
-	}
-	if n := len(s.events(t, "sales_forecast_model")); n != champions {
-		t.Errorf("a refused candidate is no champion, and there are %d events more", n-champions)
-	}
-	for range 2 {
-		if code, out, errs := s.salescast(t, "sync", "-w", res.Workspace); code != 0 {
-			t.Fatalf("sync exits %d: %s\n%s", code, out, errs)
+
+	t.Run("steps go on and warn", func(t *testing.T) {
+		if log := s.log(t, training, r.ID, "train", 0); !said(log, "warning", "MLflow") {
+			t.Errorf("the log of train does not warn: %+v", log)
 		}
-	}
-	want := map[string]int{training + " " + r.ID + " FINISHED": 1, "train/xgboost FINISHED": 1, "train/lightgbm FINISHED": 1}
-	for _, step := range steps {
-		if step != "train" && step != "prune" {
-			want[step+" FINISHED"] = 1
+	})
+	t.Run("register, which cannot do without, is retried", func(t *testing.T) {
+		if is, try := done.state("register", -1); is != "success" || try != 2 {
+			t.Errorf("register is %s at try %d", is, try)
 		}
-	}
-	if got := s.mlflowRuns(t, r.ID); !equal(got, want) {
-		t.Errorf("MLflow has the runs %v, want %v", got, want)
-	}
+	})
+	t.Run("a refused candidate succeeds without an event", func(t *testing.T) {
+		if res.Status != "refused" || res.Error == nil || res.Error.Code != "refused" {
+			t.Errorf("the same models as the champion's: %+v", res)
+		}
+		if n := len(s.events(t, "sales_forecast_model")); n != champions {
+			t.Errorf("there are %d events more", n-champions)
+		}
+	})
+	t.Run("what waited is in MLflow once, after two more syncs too", func(t *testing.T) {
+		for range 2 {
+			if code, out, errs := s.salescast(t, "sync", "-w", res.Workspace); code != 0 {
+				t.Fatalf("sync exits %d: %s\n%s", code, out, errs)
+			}
+		}
+		s.recorded(t, r)
+	})
 }
