@@ -84,6 +84,11 @@ func AirflowPython(t testing.TB, name, wheel string) string {
 	if err := os.WriteFile(filepath.Join(packages(python), "airflow.pth"), []byte(packages(base)+"\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
+	// Airflow 2 starts tasks by it.
+	script := "#!/bin/sh\nexec " + python + " -m airflow \"$@\"\n"
+	if err := os.WriteFile(filepath.Join(dir, "bin", "airflow"), []byte(script), 0o700); err != nil { //nolint:gosec // a program
+		t.Fatal(err)
+	}
 	command(t, nil, base, "-m", "pip", "--python", python, "install", "--quiet", "--disable-pip-version-check", "--no-index", wheel)
 	return python
 }
@@ -175,17 +180,66 @@ func AirflowEnv(home, port string) []string {
 func StartAirflow(t testing.TB, o AirflowOptions) *Airflow {
 	t.Helper()
 	db, home, port := Postgres(t), t.TempDir(), freePort(t)
-	folder := filepath.Join(home, "dags")
+	folder, want := copyDAGs(t, home, o.DAGs)
+	a := &Airflow{URL: "http://127.0.0.1:" + port, Home: home, Python: o.Python}
+	a.Env = slices.Concat([]string{"PATH=/usr/local/bin:/usr/bin:/bin", "HOME=" + home}, AirflowEnv(home, port), []string{
+		"AIRFLOW__CORE__DAGS_FOLDER=" + folder, "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN=" + db.URL,
+	}, o.Env)
+	a.Command(t, "db", "migrate")
+	a.start(t, "api-server", "scheduler", "dag-processor")
+	a.ready(t, want)
+	return a
+}
+
+// StartAirflow2 starts an Airflow 2, webserver and scheduler over SQLite, which does one task at a time, with the user admin, password
+// admin. It ends with the test. Call does not speak to it: its REST API is another.
+func StartAirflow2(t testing.TB, o AirflowOptions) *Airflow {
+	t.Helper()
+	home, port := t.TempDir(), freePort(t)
+	folder, _ := copyDAGs(t, home, o.DAGs)
+	a := &Airflow{URL: "http://127.0.0.1:" + port, Home: home, Python: o.Python}
+	a.Env = slices.Concat([]string{
+		"PATH=" + filepath.Dir(o.Python) + ":/usr/local/bin:/usr/bin:/bin", "HOME=" + home, "AIRFLOW_HOME=" + home,
+		"AIRFLOW__CORE__DAGS_FOLDER=" + folder,
+		"AIRFLOW__CORE__LOAD_EXAMPLES=False",
+		"AIRFLOW__CORE__EXECUTOR=SequentialExecutor",
+		"AIRFLOW__CORE__FERNET_KEY=bm90LWEtc2VjcmV0LW9ubHktZm9yLXRlc3RzLTMyYnk=",
+		"AIRFLOW__DATABASE__SQL_ALCHEMY_CONN=sqlite:///" + filepath.Join(home, "airflow.db"),
+		"AIRFLOW__API__AUTH_BACKENDS=airflow.api.auth.backend.basic_auth",
+		"AIRFLOW__SCHEDULER__USE_JOB_SCHEDULE=False",
+		"AIRFLOW__WEBSERVER__WEB_SERVER_HOST=127.0.0.1",
+		"AIRFLOW__WEBSERVER__WEB_SERVER_PORT=" + port,
+		"AIRFLOW__WEBSERVER__BASE_URL=" + a.URL,
+		"AIRFLOW__WEBSERVER__WORKERS=1",
+		"AIRFLOW__WEBSERVER__SECRET_KEY=not-a-secret-only-for-tests",
+	}, o.Env)
+	a.Command(t, "db", "migrate")
+	a.Command(t, "users", "create", "-u", "admin", "-p", "admin", "-r", "Admin", "-e", "admin@example.com", "-f", "A", "-l", "B")
+	a.Command(t, "dags", "reserialize")
+	a.start(t, "webserver", "scheduler")
+	Until(t, 4*time.Minute, "Airflow 2 is ready", func() bool {
+		a.alive(t)
+		var health map[string]struct {
+			Status string `json:"status"`
+		}
+		return a.ask(t.Context(), http.MethodGet, "/health", nil, &health) == nil && health["metadatabase"].Status == "healthy" && health["scheduler"].Status == "healthy"
+	})
+	return a
+}
+
+// copyDAGs copies the Python files of folders into one below a home, and says how many there are.
+func copyDAGs(t testing.TB, home string, from []string) (folder string, files int) {
+	t.Helper()
+	folder = filepath.Join(home, "dags")
 	if err := os.Mkdir(folder, 0o700); err != nil {
 		t.Fatal(err)
 	}
-	want := 0
-	for _, from := range o.DAGs {
-		files, err := filepath.Glob(filepath.Join(from, "*.py"))
+	for _, dir := range from {
+		names, err := filepath.Glob(filepath.Join(dir, "*.py"))
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, f := range files {
+		for _, f := range names {
 			b, err := os.ReadFile(f)
 			if err == nil {
 				err = os.WriteFile(filepath.Join(folder, filepath.Base(f)), b, 0o600) //nolint:gosec // into the folder of the test
@@ -193,26 +247,37 @@ func StartAirflow(t testing.TB, o AirflowOptions) *Airflow {
 			if err != nil {
 				t.Fatal(err)
 			}
-			want++
+			files++
 		}
 	}
-	a := &Airflow{URL: "http://127.0.0.1:" + port, Home: home, Python: o.Python}
-	a.Env = slices.Concat([]string{"PATH=/usr/local/bin:/usr/bin:/bin", "HOME=" + home}, AirflowEnv(home, port), []string{
-		"AIRFLOW__CORE__DAGS_FOLDER=" + folder, "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN=" + db.URL,
-	}, o.Env)
-	a.Command(t, "db", "migrate")
-	for _, part := range []string{"api-server", "scheduler", "dag-processor"} {
-		dir := filepath.Join(home, part)
+	return folder, files
+}
+
+// start starts parts of an Airflow, each with a folder of its own for its log, until the end of the test.
+func (a *Airflow) start(t testing.TB, parts ...string) {
+	t.Helper()
+	t.Cleanup(func() { a.stop(t) })
+	for _, part := range parts {
+		dir := filepath.Join(a.Home, part)
 		if err := os.Mkdir(dir, 0o700); err != nil {
 			t.Fatal(err)
 		}
-		s := &Server{URL: a.URL, Dir: dir, client: http.DefaultClient, args: []string{o.Python, "-m", "airflow", part}, env: a.Env, log: filepath.Join(dir, "server.log")}
+		s := &Server{URL: a.URL, Dir: dir, client: http.DefaultClient, args: []string{a.Python, "-m", "airflow", part}, env: a.Env, log: filepath.Join(dir, "server.log")}
 		s.launch(t)
 		a.parts = append(a.parts, s)
 	}
-	t.Cleanup(func() { a.stop(t) })
-	a.ready(t, want)
-	return a
+}
+
+// alive fails the test where a part has ended.
+func (a *Airflow) alive(t testing.TB) {
+	t.Helper()
+	for _, s := range a.parts {
+		select {
+		case <-s.dead:
+			t.Fatalf("%v ended while it started:\n%s", s.args, s.tail())
+		default:
+		}
+	}
 }
 
 // Command runs an airflow command to its end in the server's environment, and returns what it prints.
@@ -225,13 +290,7 @@ func (a *Airflow) Command(t testing.TB, args ...string) string {
 func (a *Airflow) ready(t testing.TB, dags int) {
 	t.Helper()
 	Until(t, 4*time.Minute, "Airflow is ready", func() bool {
-		for _, s := range a.parts {
-			select {
-			case <-s.dead:
-				t.Fatalf("%v ended while it started:\n%s", s.args, s.tail())
-			default:
-			}
-		}
+		a.alive(t)
 		var health map[string]struct {
 			Status string `json:"status"`
 		}
