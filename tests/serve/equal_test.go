@@ -160,7 +160,47 @@ func TestOneAnswer(t *testing.T) {
 			largest = max(largest, d)
 		}
 	}
+	b.sameTotals(t, s, workspace, at(b.end, true, func(store, item string) bool { return store == names[0][0] || item == names[0][1] }))
 	t.Logf("%d tables: the answers differ by %v at most", len(cases), largest)
+}
+
+// sameTotals wants the sums of a table from the server and from the forecast step: those that the table has whole, and no other.
+func (b *bakery) sameTotals(t *testing.T, s *server, model string, rows [][]string) {
+	t.Helper()
+	var a struct {
+		answer
+		Totals []struct {
+			Level, Value string
+			Dates        []string
+			Forecast     []float64
+			Quantiles    map[string][]float64
+		}
+	}
+	raw, err := json.Marshal(map[string]any{"history": columns(b.head, rows), "totals": true})
+	must(t, err)
+	code, out := s.post(t, "/v1/forecast", "application/json", raw)
+	if code != http.StatusOK {
+		t.Fatalf("%d %.500s", code, out)
+	}
+	must(t, json.Unmarshal(out, &a))
+	source, workspace := filepath.Join(t.TempDir(), "part.csv"), t.TempDir()
+	var text bytes.Buffer
+	must(t, csv.NewWriter(&text).WriteAll(append([][]string{b.head}, rows...)), os.WriteFile(source, text.Bytes(), 0o600))
+	cmd := exec.CommandContext(t.Context(), b.binary, "forecast", "-w", workspace, "--model", model, "--set", "data.source="+source)
+	cmd.Env = b.env()
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	printed, err := os.ReadFile(filepath.Join(workspace, "forecast", "forecast_totals.csv"))
+	must(t, err)
+	totals := answer{}
+	for _, one := range a.Totals {
+		totals.Series = append(totals.Series, seriesAnswer{ID: map[string]string{"store": one.Level, "item": one.Value}, Dates: one.Dates, Forecast: one.Forecast, Quantiles: one.Quantiles})
+	}
+	printed = bytes.Replace(printed, []byte("level,value"), []byte("store,item"), 1)
+	if b.compare(t, "totals", totals, printed); len(a.Totals) != 2 {
+		t.Errorf("%d totals, want those of the store and of the item", len(a.Totals))
+	}
 }
 
 // members are the models of the server beside the ensemble.
