@@ -134,10 +134,11 @@ func (b *bakery) upTo(end time.Time) [][]string {
 
 // run makes a workspace of rows; more is added to the settings.
 func (b *bakery) run(name, workspace, more string, rows [][]string, env ...string) error {
-	return b.runModels(name, workspace, more, "lightgbm,xgboost,smoothing", rows, env...)
+	return b.runSet(name, workspace, more, []string{"models=lightgbm,xgboost,smoothing"}, rows, env...)
 }
 
-func (b *bakery) runModels(name, workspace, more, models string, rows [][]string, env ...string) error {
+// runSet is run with settings of the command line.
+func (b *bakery) runSet(name, workspace, more string, set []string, rows [][]string, env ...string) error {
 	source := filepath.Join(b.folder, name)
 	var text bytes.Buffer
 	w := csv.NewWriter(&text)
@@ -149,7 +150,11 @@ func (b *bakery) runModels(name, workspace, more, models string, rows [][]string
 	if err := os.WriteFile(config, []byte(settings+more), 0o600); err != nil {
 		return err
 	}
-	cmd := exec.CommandContext(context.Background(), b.binary, "run", config, "-w", workspace, "--set", "models="+models)
+	args := []string{"run", config, "-w", workspace}
+	for _, s := range set {
+		args = append(args, "--set", s)
+	}
+	cmd := exec.CommandContext(context.Background(), b.binary, args...)
 	cmd.Env = append(b.env(), env...)
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("run: %w: %s", err, out)
