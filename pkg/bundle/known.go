@@ -243,11 +243,13 @@ func (k *Known) Forecast(ctx context.Context, m *ensemble.Model, r forecast.Requ
 		}
 	}
 	in := &place{Known: k, r: r, whole: k.whole(r.Panel, r.Origin)}
+	defer in.states.Release()
 	points, err := in.points(ctx, m, explain)
 	if err != nil {
 		return nil, err
 	}
 	past, of := &place{Known: k}, []int(nil) // several origins of the same series share their features
+	defer past.states.Release()
 	closed, ask := k.closed, func(ctx context.Context, r forecast.Request, series []int) ([][]float64, error) {
 		switch {
 		case slices.Equal(of, series):

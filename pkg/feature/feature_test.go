@@ -412,6 +412,40 @@ func TestTailIsEnough(t *testing.T) {
 	}
 }
 
+// A state in the memory of another, of other values or of fewer series, gives the same bits as one in memory of its own.
+func TestReleasedMemory(t *testing.T) {
+	t.Parallel()
+	for _, u := range setups {
+		t.Run(u.name, func(t *testing.T) {
+			t.Parallel()
+			p, plan, end := u.make(t, 11)
+			rows := randomRows(rand.New(rand.NewPCG(3, 3)), p, end, plan.Schema().Horizon, 300)
+			want, scales := fill(t, plan, p, rows, feature.Recent)
+			for range 3 {
+				other, err := plan.NewState(garbage(p, p.Start[0]+2, 0), nil)
+				if err != nil {
+					t.Fatal(err)
+				}
+				other.Release()
+				st, err := plan.NewState(p, nil)
+				if err != nil {
+					t.Fatal(err)
+				}
+				got, gotScales := fillState(t, st, rows, feature.Recent)
+				sameBits(t, got, want, rows)
+				if !slices.Equal(gotScales, scales) {
+					t.Error("the scales differ")
+				}
+				st.Release()
+				if st, err = plan.NewState(p.Slice(0, 1), nil); err != nil {
+					t.Fatal(err)
+				}
+				st.Release()
+			}
+		})
+	}
+}
+
 // In recursion the reach of known-future covariates counts from the origin of the forecast as a whole.
 func TestRecursionReadsThePlanOfTheRealOrigin(t *testing.T) {
 	t.Parallel()

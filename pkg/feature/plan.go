@@ -87,6 +87,7 @@ type Plan struct {
 	analogCovariates []int
 	dates            []dateColumn
 	blocks           sync.Pool
+	states           sync.Pool
 }
 
 // AvailabilityError says that a feature would read what is not known at the forecast origin.

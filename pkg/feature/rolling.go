@@ -46,7 +46,7 @@ func (a orderStat) of(sorted []float32) float32 {
 func (st *State) rollAll() {
 	stats := st.plan.stats
 	for k := range st.order {
-		st.order[k] = make([]float32, len(st.sums))
+		st.order[k] = sized(st.order[k], len(st.sums))
 	}
 	for lo := 0; lo < len(stats); {
 		w := stats[lo].window

@@ -91,14 +91,19 @@ func (p *Plan) newState(pn *panel.Panel, pool *Pool, carry []Carry) (*State, err
 	if pool == nil && p.needs&needsPool != 0 {
 		pool = p.Pool(pn)
 	}
-	st := &State{plan: p, panel: pn, pool: pool}
+	st, _ := p.states.Get().(*State)
+	if st == nil {
+		st = &State{}
+	}
+	st.plan, st.panel, st.pool = p, pn, pool
 	series := pn.Series()
 	st.start = pn.Start
-	st.held, st.n, st.off = make([]int32, series), make([]int32, series), make([]int, series)
+	st.held, st.n, st.off = sized(st.held, series), sized(st.n, series), sized(st.off, series)
+	clear(st.held)
 	if carry != nil {
 		st.start = make([]calendar.Step, series)
 	}
-	st.sums, st.y = make([]sums, pn.Rows()+series), make([]float32, pn.Rows()+series)
+	st.sums, st.y = sized(st.sums, pn.Rows()+series), sized(st.y, pn.Rows()+series)
 	last := p.schema.Last
 	first := p.schema.First
 	for s := range series {
@@ -127,7 +132,7 @@ func (p *Plan) newState(pn *panel.Panel, pool *Pool, carry []Carry) (*State, err
 			st.sums[r+s+1], st.y[r+s+1] = a, y
 		}
 	}
-	st.order = make([][]float32, len(p.stats))
+	st.order = sized(st.order, len(p.stats))
 	st.rollAll()
 	st.sumCovariates()
 	st.codeIdentities()
@@ -138,6 +143,24 @@ func (p *Plan) newState(pn *panel.Panel, pool *Pool, carry []Carry) (*State, err
 	var err error
 	st.dates, err = newDateTable(p, first, last+calendar.Step(p.schema.Horizon))
 	return st, err
+}
+
+// sized is v with n elements of any value, in its memory where there is room.
+func sized[T any](v []T, n int) []T { return slices.Grow(v[:0], n)[:n] }
+
+// mostKept is the most rows of a state whose memory is kept for the next.
+const mostKept = 1 << 14
+
+// Release lets the plan use the memory of st for its next state. Neither st nor what shares its memory may be used any more.
+func (st *State) Release() {
+	if cap(st.sums) > mostKept {
+		return
+	}
+	for k := range st.cov {
+		st.cov[k].values = nil
+	}
+	st.panel, st.start, st.pool, st.fork, st.dates = nil, nil, nil, nil, dateTable{}
+	st.plan.states.Put(st)
 }
 
 // fits reports a panel that has not the columns of the plan.
@@ -171,39 +194,44 @@ func (p *Plan) fits(pn *panel.Panel) error {
 }
 
 func (st *State) sumCovariates() {
-	st.cov = make([]covariateSums, len(st.panel.Covariates))
+	st.cov = sized(st.cov, len(st.panel.Covariates))
 	for _, k := range st.plan.covariates {
-		v := st.panel.Covariates[k].Values
-		c := covariateSums{values: v, sum: make([]float64, len(st.sums))}
-		for _, x := range v {
-			if x != x {
-				c.counts = make([]int32, len(st.sums))
-				break
-			}
+		v, n := st.panel.Covariates[k].Values, len(st.sums)
+		c := covariateSums{values: v, sum: sized(st.cov[k].sum, n)}
+		if slices.ContainsFunc(v, func(x float32) bool { return x != x }) {
+			c.counts = sized(st.cov[k].counts, n)
 		}
 		for s := range st.panel.Series() {
 			lo, hi := st.panel.Span(s)
-			var sum float64
-			var n int32
-			for r := lo; r < hi; r++ {
-				if v[r] == v[r] {
-					sum += float64(v[r])
-					n++
-				}
-				c.sum[r+s+1] = sum
-				if c.counts != nil {
-					c.counts[r+s+1] = n
-				}
-			}
+			c.add(s, lo, hi)
 		}
 		st.cov[k] = c
+	}
+}
+
+// add sums up series s, whose rows are lo to hi-1.
+func (c *covariateSums) add(s, lo, hi int) {
+	var sum float64
+	var n int32
+	for r := lo; ; r++ {
+		c.sum[r+s] = sum
+		if c.counts != nil {
+			c.counts[r+s] = n
+		}
+		if r == hi {
+			return
+		}
+		if x := c.values[r]; x == x {
+			sum += float64(x)
+			n++
+		}
 	}
 }
 
 // codeIdentities maps the panel's codes to the plan's by level name.
 func (st *State) codeIdentities() {
 	d, pn := &st.plan.schema, st.panel
-	st.codes = make([][]float32, 0, len(pn.Keys)+len(pn.Static))
+	st.codes = st.codes[:0]
 	code := func(k panel.Key, known Key) {
 		to := make([]float32, len(k.Levels))
 		if slices.Equal(k.Levels, known.Levels) {

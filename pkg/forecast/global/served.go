@@ -69,10 +69,19 @@ type States struct {
 	made  []*feature.State
 }
 
+// Release lets the next panel have the memory of the states.
+func (x *States) Release() {
+	for _, st := range x.made {
+		st.Release()
+	}
+	*x = States{}
+}
+
 // of returns the state of p with the columns and the pool of s.
 func (x *States) of(s *Served, p *panel.Panel) (*feature.State, error) {
 	if x.panel != p {
-		*x = States{panel: p}
+		x.Release()
+		x.panel = p
 	}
 	for _, st := range x.made {
 		if st.Plan() == s.plan {
