@@ -92,7 +92,7 @@ func forecastNext(ctx context.Context, env Env, s *Step, o ForecastOptions, m *M
 	}
 	var known *bundle.Known // the workspace's own ensemble was fitted on this very panel
 	if m != nil {
-		if known, err = b.Beside(ctx, p); err != nil {
+		if known, err = b.Beside(ctx, p, origin); err != nil {
 			return err
 		}
 	}
@@ -142,7 +142,7 @@ func (s *Step) planned(ctx context.Context, b *bundle.Bundle, known *bundle.Know
 	return p, nil
 }
 
-// forecastBeside forecasts a panel and its sums. Where known is not nil the panel may be of a part of the model's series, or of new ones.
+// forecastBeside forecasts a panel and its sums. Where known is not nil the panel lacks some of the model's.
 func (s *Step) forecastBeside(ctx context.Context, b *bundle.Bundle, known *bundle.Known, r forecast.Request) (f *forecast.Prediction, totals *backtest.Predictions, err error) {
 	if known == nil {
 		if f, err = b.Forecast(ctx, r); err != nil {
@@ -156,9 +156,7 @@ func (s *Step) forecastBeside(ctx context.Context, b *bundle.Bundle, known *bund
 		return nil, nil, err
 	}
 	absent := known.Absent(r.Panel, r.Origin)
-	if absent.Series() > 0 {
-		s.Warn("%d series of the model are not in the data: what its features read of them is what the model knows, up to %s, and there are no totals of sums that they are part of", absent.Series(), r.Panel.Frequency.Day(min(known.End, r.Origin)))
-	}
+	s.Warn("%d series of the model are not in the data: what its features read of them is what the model knows, up to %s, and there are no totals of sums that they are part of", absent.Series(), r.Panel.Frequency.Day(min(known.End, r.Origin)))
 	totals, err = ensemble.Sum(r.Panel, f, b.Totals, absent)
 	return f, totals, err
 }

@@ -453,7 +453,7 @@ func readAlone(ctx context.Context, r Reader, m *Manifest, all *calibrationFile)
 // members together. Closing it closes nothing.
 func (b *Bundle) Alone(k int) *ensemble.Model { return b.Member(k, b.alone[k]) }
 
-// Forecast implements [forecast.Model]. It answers a *[forecast.MissingPlanError] where members use known-future covariates and
+// Forecast implements [forecast.Model]: of the request's panel by itself; see [Bundle.Beside] for a part of the series. It answers a *[forecast.MissingPlanError] where members use known-future covariates and
 // the request's panel lacks them before the horizon.
 func (b *Bundle) Forecast(ctx context.Context, r forecast.Request) (*forecast.Prediction, error) {
 	if b.plan {

@@ -37,18 +37,36 @@ type Known struct {
 
 // Know reads the history and prepares the members for it.
 func (b *Bundle) Know(ctx context.Context) (*Known, error) {
+	k, err := b.recall(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return k, k.prepare(ctx, b)
+}
+
+// recall reads the history.
+func (b *Bundle) recall(ctx context.Context) (*Known, error) {
 	p, err := b.History(ctx)
 	if err != nil {
 		return nil, err
 	}
-	k := &Known{served: map[*member.Model]*global.Served{}}
+	k := &Known{}
 	var ok bool
 	if k.End, ok = p.End(); !ok {
 		return nil, errors.New("open bundle: its history has no sale")
 	}
 	k.Panel, k.Assumed = forecast.UsualPlan(p, k.End, b.Manifest.Horizon, nil)
-	k.number()
-	k.closed, k.alive = ensemble.ClosedFlags(k.Panel, k.End), k.going(k.End)
+	k.Index = make(map[string]int, k.Panel.Series())
+	for s := range k.Panel.Series() {
+		k.Index[JoinID(k.Panel.ID(s))] = s
+	}
+	k.alive = k.going(k.End)
+	return k, nil
+}
+
+// prepare makes what every forecast of a part needs.
+func (k *Known) prepare(ctx context.Context, b *Bundle) error {
+	k.closed, k.served = ensemble.ClosedFlags(k.Panel, k.End), map[*member.Model]*global.Served{}
 	var all []*global.Served
 	for _, one := range b.Members() {
 		m, ok := one.Model.(*member.Model)
@@ -57,46 +75,44 @@ func (b *Bundle) Know(ctx context.Context) (*Known, error) {
 		}
 		s, err := m.Trees.Serve(ctx, k.Panel, k.End, all...)
 		if err != nil {
-			return nil, fmt.Errorf("prepare member %s: %w", one.Member, err)
+			return fmt.Errorf("prepare member %s: %w", one.Member, err)
 		}
 		k.served[m], all = s, append(all, s)
 	}
-	return k, nil
+	return nil
 }
 
-// Beside returns what the bundle knows besides p: nil where p has all series, so that it is forecast by itself, and where the bundle has no
-// history. p must have the columns of the history in their order.
-func (b *Bundle) Beside(ctx context.Context, p *panel.Panel) (*Known, error) {
+// Beside returns what the bundle knows besides p, which is forecast from origin: nil where p has all series that have not ended, so that it
+// is forecast by itself, and where the bundle has no history. p must have the columns of the history in their order.
+func (b *Bundle) Beside(ctx context.Context, p *panel.Panel, origin calendar.Step) (*Known, error) {
 	if b.Has(p) || !b.hasHistory() {
 		return nil, nil
 	}
-	k, err := b.Know(ctx)
-	if err != nil {
+	k, err := b.recall(ctx)
+	if err != nil || k.whole(p, origin) {
 		return nil, err
 	}
 	if mine, want := columnsOf(p), columnsOf(k.Panel); !slices.Equal(mine, want) {
 		return nil, fmt.Errorf("the columns %v are not those of the model's history, %v", mine, want)
 	}
-	return k, nil
+	return k, k.prepare(ctx, b)
 }
 
 // Plan returns what the history knows of the plan of p's series, for [forecast.UsualPlan]; nil where p has a plan after the origin, or the
 // history has none. k is what [Bundle.Beside] returned of p.
 func (b *Bundle) Plan(ctx context.Context, p *panel.Panel, origin calendar.Step, k *Known) (func(series, covariate int, at calendar.Step) float32, error) {
-	if forecast.HasPlan(p, origin) || k == nil && !b.hasHistory() {
+	planned := slices.ContainsFunc(p.Covariates, func(c panel.Covariate) bool { return c.Role == panel.KnownFuture })
+	if !planned || forecast.HasPlan(p, origin) || k == nil && !b.hasHistory() {
 		return nil, nil
 	}
 	if k == nil {
-		h, err := b.History(ctx)
-		if err != nil {
+		var err error
+		if k, err = b.recall(ctx); err != nil {
 			return nil, err
 		}
-		end, _ := h.End()
-		if !slices.Equal(columnsOf(p), columnsOf(h)) || !forecast.HasPlan(h, end) {
-			return nil, nil
-		}
-		k = &Known{Panel: h, End: end}
-		k.number()
+	}
+	if len(k.Assumed) > 0 || !slices.Equal(columnsOf(p), columnsOf(k.Panel)) {
+		return nil, nil
 	}
 	place := make([]int, p.Series())
 	for s := range place {
@@ -127,13 +143,6 @@ func columnsOf(p *panel.Panel) []string {
 
 // JoinID makes one map key of key values; the separator cannot be typed into a CSV cell by accident.
 func JoinID(id []string) string { return strings.Join(id, "\x1f") }
-
-func (k *Known) number() {
-	k.Index = make(map[string]int, k.Panel.Series())
-	for s := range k.Panel.Series() {
-		k.Index[JoinID(k.Panel.ID(s))] = s
-	}
-}
 
 // going are the series that have begun by a step and have not ended.
 func (k *Known) going(at calendar.Step) []int {

@@ -109,10 +109,10 @@ func TestPartIsAsAmongAll(t *testing.T) {
 			}
 		}
 	}
-	if beside, err := o.Beside(t.Context(), p); beside != nil || err != nil {
+	if beside, err := o.Beside(t.Context(), p, want.Origin); beside != nil || err != nil {
 		t.Errorf("the history is read for a panel of all series: %v", err)
 	}
-	if beside, err := o.Beside(t.Context(), p.Pick([]int{1})); beside == nil || err != nil {
+	if beside, err := o.Beside(t.Context(), p.Pick([]int{1}), want.Origin); beside == nil || err != nil {
 		t.Errorf("the history is not read for a panel of one series: %v", err)
 	}
 }

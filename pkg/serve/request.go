@@ -588,10 +588,11 @@ func (q *question) appendTo(built *panel.Panel) *panel.Panel {
 			start = p.Start[k]
 			for at := start; at < built.Start[s]; at++ {
 				r := a + int(at-start)
-				sold := r < z && at <= q.view.end && p.Observed[r]
-				y := nan32
-				if sold {
-					y = p.Target[r]
+				sold, y := false, nan32
+				if r < z && at <= q.view.end {
+					sold, y = p.Observed[r], p.Target[r]
+				} else if q.view.input.Missing == panel.Zero {
+					y = 0
 				}
 				out.Target, out.Observed = append(out.Target, y), append(out.Observed, sold)
 				for c := range out.Covariates {
