@@ -106,7 +106,7 @@ func (p *scanner) records(t *table, l limits) error {
 	if err := p.take('['); err != nil {
 		return bad("rows: %v", err)
 	}
-	index := map[string]int{}
+	n := names{index: map[string]int{}}
 	for first := true; ; first = false {
 		more, err := p.next(first, ']')
 		if err != nil {
@@ -128,7 +128,7 @@ func (p *scanner) records(t *table, l limits) error {
 			t.cells[c] = append(t.cells[c], cell{})
 		}
 		from := p.at
-		if err := t.record(p, index, l); err != nil {
+		if err := t.record(p, &n, l); err != nil {
 			return err
 		}
 		if t.rows == 1 { // the others are about as long
@@ -139,8 +139,14 @@ func (p *scanner) records(t *table, l limits) error {
 	}
 }
 
-// record reads the names and values of the last row. Rows name their columns in the same order, most of the time.
-func (t *table) record(p *scanner, index map[string]int, l limits) error {
+// names are those of the columns of records, and where each was first read, with its quotes and colon.
+type names struct {
+	index map[string]int
+	first []cell
+}
+
+// record reads the names and values of the last row. Rows name their columns in the same order and alike, most of the time.
+func (t *table) record(p *scanner, n *names, l limits) error {
 	for guess := 0; ; guess++ {
 		more, err := p.next(guess == 0, '}')
 		if err != nil {
@@ -149,25 +155,34 @@ func (t *table) record(p *scanner, index map[string]int, l limits) error {
 		if !more {
 			return nil
 		}
-		name, err := p.name()
-		if err != nil {
-			return bad("row %d: %v", t.rows, err)
-		}
 		c := guess
-		if c >= len(t.columns) || string(p.of(name)) != t.columns[c] {
-			var ok bool
-			if c, ok = index[string(p.of(name))]; !ok {
-				name := string(p.of(name))
-				if c, err = t.add(name, 0, l); err != nil {
-					return err
-				}
-				index[name] = c
-			}
+		if guess < len(n.first) && bytes.HasPrefix(p.s[p.at:p.end], p.of(n.first[guess])) {
+			p.at += int(n.first[guess].to - n.first[guess].from)
+		} else if c, err = t.named(p, n, l); err != nil {
+			return err
 		}
 		if t.cells[c][t.rows-1], err = p.cell(); err != nil {
 			return bad("row %d, column %q: %v", t.rows, clip(t.columns[c]), err)
 		}
 	}
+}
+
+// named reads a name and finds its column, or begins it.
+func (t *table) named(p *scanner, n *names, l limits) (int, error) {
+	from := p.at
+	name, err := p.name()
+	if err != nil {
+		return 0, bad("row %d: %v", t.rows, err)
+	}
+	c, ok := n.index[string(p.of(name))]
+	if !ok {
+		if c, err = t.add(string(p.of(name)), 0, l); err != nil {
+			return 0, err
+		}
+		n.index[t.columns[c]] = c
+		n.first = append(n.first, cell{uint32(from), uint32(p.at)})
+	}
+	return c, nil
 }
 
 func cellOf(v any) (string, error) {
@@ -389,6 +404,9 @@ var tens = [...]float64{1, 10, 100, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e1
 
 // decimal reads up to 15 digits with at most one point among them and perhaps a minus before, which is how most cells are written.
 func decimal(s []byte) (float64, bool) {
+	if len(s) == 1 && s[0] >= '0' && s[0] <= '9' { // as flags are
+		return float64(s[0] - '0'), true
+	}
 	sign := 1.0
 	if len(s) > 0 && s[0] == '-' {
 		sign, s = -1, s[1:]

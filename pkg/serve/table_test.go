@@ -17,6 +17,7 @@ import (
 // Records are read as encoding/json reads them: what it refuses is refused, and what it reads is read alike.
 func FuzzRecords(f *testing.F) {
 	for _, seed := range []string{
+		`[{"a" : 1,"b":2},{"a" : 3,"b" :4},{"b":5,"a":6},{"a":7}]`, `[{"\u0061":1},{"a":2},{"\u0061":3}]`,
 		`[]`, ` [ {"a":1,"b":"x"} , {"b":null,"a":true} ] `, `[{"a":-0.5e+7},{}]`, `[{"a":"\u00e9\n\ud83d\ude00"},{"a":"ü"}]`, "[{\"a\":\"\xff\"}]",
 		`[{"a":01}]`, `[{"a":1,}]`, `[{"a":1},]`, `[{"a":.5}]`, `[{"a":1.}]`, `[{"a":nul}]`, `[{"a" 1}]`, `[{"a":"x}]`, `[1]`, `[{"a":[1]}]`, `[{"a":1}]x`, `[{"a":1e}]`, `[{"a":-}]`, "[{\"a\":\"\t\"}]", `[`, `[{`, `[{"a":1,"a":2}]`,
 	} {
