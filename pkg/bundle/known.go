@@ -325,8 +325,8 @@ func (in *place) ask(ctx context.Context, m *member.Model, parts *global.Explana
 	switch {
 	case m.Kind == member.Trees && !in.whole:
 		f, err = in.served[m].Forecast(ctx, r, &in.states, parts)
-	case m.Kind == member.Trees && parts != nil:
-		f, err = m.Trees.Explain(ctx, r, parts)
+	case m.Kind == member.Trees:
+		f, err = in.served[m].Alone(ctx, r, &in.states, parts)
 	case m.Kind == member.SmoothingYearly && !in.whole:
 		f, err = in.amongAll(ctx, m.Own, r)
 	default:

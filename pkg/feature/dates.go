@@ -43,6 +43,22 @@ type dateTable struct {
 	values [][]float32 // in the order of plan.dates
 }
 
+// datesOf returns the values of the plan's dates, at the steps first to last or more.
+func (p *Plan) datesOf(first, last calendar.Step) (dateTable, error) {
+	if t := p.table.Load(); t != nil && t.covers(first, last) {
+		return *t, nil
+	}
+	t, err := newDateTable(p, first, last)
+	if err == nil {
+		p.table.Store(&t)
+	}
+	return t, err
+}
+
+func (t dateTable) covers(first, last calendar.Step) bool {
+	return first >= t.first && last < t.first+calendar.Step(t.steps)
+}
+
 func newDateTable(p *Plan, first, last calendar.Step) (dateTable, error) {
 	t := dateTable{first: first, steps: int(last-first) + 1}
 	f := p.schema.Frequency

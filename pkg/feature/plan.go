@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 
 	"salescast/pkg/calendar"
 	"salescast/pkg/regress"
@@ -86,8 +87,10 @@ type Plan struct {
 	weights          []float64
 	analogCovariates []int
 	dates            []dateColumn
-	blocks           sync.Pool
-	states           sync.Pool
+	// table is the last that was made of dates: the next panel has the same ones, most of the time.
+	table  atomic.Pointer[dateTable]
+	blocks sync.Pool
+	states sync.Pool
 }
 
 // AvailabilityError says that a feature would read what is not known at the forecast origin.

@@ -11,7 +11,6 @@ import (
 type seal struct {
 	// known is the index after the last step whose sales are known, sales after the last with forecasts in their place.
 	known, sales int
-	dates        dateTable
 }
 
 // Seal sums up a panel as it is known at the step end, for states of panels of a few series that stand beside those of pn: their own
@@ -23,18 +22,8 @@ func (p *Plan) Seal(pn *panel.Panel, end calendar.Step, walk *State) (*Pool, err
 	if walk != nil && (walk.fork == nil || walk.fork.origin != end) {
 		return nil, errors.New("seal a pool: the walk does not begin at its end")
 	}
-	first, last := p.schema.First, p.schema.Last
-	for s := range pn.Series() {
-		if lo, hi := pn.Span(s); lo < hi {
-			first, last = min(first, pn.Start[s]), max(last, pn.Start[s]+calendar.Step(hi-lo-1))
-		}
-	}
-	dates, err := newDateTable(p, first, last+calendar.Step(p.schema.Horizon))
-	if err != nil {
-		return nil, err
-	}
 	if !p.UsesPool() {
-		return &Pool{steps: 1, sealed: &seal{dates: dates}}, nil
+		return &Pool{steps: 1, sealed: &seal{}}, nil
 	}
 	from := &State{}
 	if walk != nil {
@@ -43,7 +32,7 @@ func (p *Plan) Seal(pn *panel.Panel, end calendar.Step, walk *State) (*Pool, err
 		from.pool = p.Pool(pn)
 	}
 	pool := from.pool
-	s := &seal{known: min(int(end-pool.first)+1, pool.steps), dates: dates}
+	s := &seal{known: min(int(end-pool.first)+1, pool.steps)}
 	s.sales = s.known
 	if walk != nil {
 		s.sales += walk.fork.appended
@@ -103,8 +92,4 @@ func (st *State) poolLast(end int) int {
 		return origin
 	}
 	return min(end, s.sales)
-}
-
-func (t dateTable) covers(first, last calendar.Step) bool {
-	return first >= t.first && last < t.first+calendar.Step(t.steps)
 }

@@ -136,12 +136,8 @@ func (p *Plan) newState(pn *panel.Panel, pool *Pool, carry []Carry) (*State, err
 	st.rollAll()
 	st.sumCovariates()
 	st.codeIdentities()
-	if pool != nil && pool.sealed != nil && pool.sealed.dates.covers(first, last+calendar.Step(p.schema.Horizon)) {
-		st.dates = pool.sealed.dates
-		return st, nil
-	}
 	var err error
-	st.dates, err = newDateTable(p, first, last+calendar.Step(p.schema.Horizon))
+	st.dates, err = p.datesOf(first, last+calendar.Step(p.schema.Horizon))
 	return st, err
 }
 

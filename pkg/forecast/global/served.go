@@ -77,18 +77,22 @@ func (x *States) Release() {
 	*x = States{}
 }
 
-// of returns the state of p with the columns and the pool of s.
-func (x *States) of(s *Served, p *panel.Panel) (*feature.State, error) {
+// of returns the state of p with the columns of plan and a sealed pool; with nil, that of p itself, as all others of these states then have.
+func (x *States) of(plan *feature.Plan, pool *feature.Pool, p *panel.Panel) (*feature.State, error) {
 	if x.panel != p {
 		x.Release()
 		x.panel = p
 	}
 	for _, st := range x.made {
-		if st.Plan() == s.plan {
-			return st.Beside(s.pool), nil
+		if st.Plan() != plan {
+			continue
 		}
+		if pool == nil {
+			return st, nil
+		}
+		return st.Beside(pool), nil
 	}
-	st, err := s.plan.NewState(p, s.pool)
+	st, err := plan.NewState(p, pool)
 	if err == nil {
 		x.made = append(x.made, st)
 	}
@@ -99,13 +103,26 @@ func (x *States) of(s *Served, p *panel.Panel) (*feature.State, error) {
 // the states of the panel, which is not changed between calls with them. explain, unless nil, is filled with what each group of features
 // brings.
 func (s *Served) Forecast(ctx context.Context, r forecast.Request, known *States, explain *Explanation) (*forecast.Prediction, error) {
+	return s.forecast(ctx, s.pool, r, known, explain)
+}
+
+// Alone is Forecast of a panel by itself, which has other totals than the known one: known and explain may be nil as there, and states that
+// Forecast was given are not for Alone.
+func (s *Served) Alone(ctx context.Context, r forecast.Request, known *States, explain *Explanation) (*forecast.Prediction, error) {
+	if explain == nil && r.Panel.Rows() > stateRows {
+		return s.m.Forecast(ctx, r)
+	}
+	return s.forecast(ctx, nil, r, known, explain)
+}
+
+func (s *Served) forecast(ctx context.Context, pool *feature.Pool, r forecast.Request, known *States, explain *Explanation) (*forecast.Prediction, error) {
 	if longest := s.m.plan.Schema().Horizon; r.Horizon > longest {
 		return nil, fmt.Errorf("forecast %d steps: the model was fitted for %d", r.Horizon, longest)
 	}
 	if known == nil {
 		known = new(States)
 	}
-	st, err := known.of(s, r.Panel)
+	st, err := known.of(s.plan, pool, r.Panel)
 	if err != nil {
 		return nil, err
 	}
@@ -116,18 +133,6 @@ func (s *Served) Forecast(ctx context.Context, r forecast.Request, known *States
 		defer func() { b.explain = nil }()
 	}
 	return s.m.forecastFrom(ctx, st, r, b)
-}
-
-// Explain is [Model.Forecast] that also fills to with what each group of features brings.
-func (m *Model) Explain(ctx context.Context, r forecast.Request, to *Explanation) (*forecast.Prediction, error) {
-	if longest := m.plan.Schema().Horizon; r.Horizon > longest {
-		return nil, fmt.Errorf("forecast %d steps: the model was fitted for %d", r.Horizon, longest)
-	}
-	st, err := m.plan.NewState(r.Panel, nil)
-	if err != nil {
-		return nil, err
-	}
-	return m.forecastFrom(ctx, st, r, &batch{explain: newExplainer(m, r, to)})
 }
 
 // Explanation is what each group of features brings to a forecast, in units of the target.
