@@ -2,13 +2,14 @@
 
 import os
 import re
+import socket
 import tempfile
 from collections.abc import Mapping, Sequence
 
 from salescast_airflow.child import Child
 from salescast_airflow.environment import find_binary, find_connection, inherited, mlflow_variables, s3_variables
 from salescast_airflow.links import MLFLOW_URL, WORKSPACE_URL, MLflowRunLink, WorkspaceLink
-from salescast_airflow.outcome import judge, read_result
+from salescast_airflow.outcome import INPUT_MISSING, judge, read_result
 from salescast_airflow.sdk import AirflowException, AirflowSkipException, Asset, AssetAlias, BaseOperator
 
 _CONFIG = "salescast.yaml"
@@ -99,6 +100,13 @@ class SalescastOperator(BaseOperator):
             code = self._child.wait()
             result = read_result(result_file)
         self._push_links(context, result, s3, mlflow)
+        if code == INPUT_MISSING and "://" not in workspace:
+            self.log.warning(
+                "The workspace is a folder of this machine, %s: where tasks run on several, each has its own. "
+                "The connection %s, of type aws, or SALESCAST_WORKSPACE_ROOT gives them a store that they share",
+                socket.gethostname(),
+                self.s3_conn_id or "salescast_s3",
+            )
         judge(self.command, code, result)
         self._publish(context, code, result)
         return result

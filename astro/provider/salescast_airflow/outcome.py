@@ -6,7 +6,8 @@ from salescast_airflow.sdk import AirflowException, AirflowFailException, Airflo
 
 SUCCEEDED = frozenset({0, 10, 11})  # 10: the gate refused the candidate, 11: drift was found; the result says so
 SKIPPED = 99
-HOPELESS = frozenset({64, 65, 66, 77, 78})  # usage, data, missing input, permission, configuration: a retry changes nothing
+INPUT_MISSING = 66
+HOPELESS = frozenset({64, 65, INPUT_MISSING, 77, 78})  # usage, data, missing input, permission, configuration: a retry changes nothing
 
 # The binary bounds its result to 16 KiB; whatever is larger was not written by it.
 MAX_RESULT = 64 << 10

@@ -124,6 +124,18 @@ def test_exit_codes(fake, context, code, raises):
     assert type(caught.value) is raises
 
 
+@pytest.mark.parametrize(
+    ("workspace", "code", "said"),
+    [("/var/runs/a", 66, True), ("s3://b/a", 66, False), ("/var/runs/a", 65, False)],
+)
+def test_an_input_that_may_be_on_another_machine(fake, context, lines, workspace, code, said):
+    """Of two workers with folders of their own neither finds what the other has made."""
+    fake(f"sys.exit({code})")
+    with pytest.raises(AirflowFailException):
+        operator(workspace=workspace).execute(context)
+    assert any(level == "WARNING" and "salescast_s3" in text for level, text in lines()) == said
+
+
 def test_a_death_by_signal_is_retried(fake, context):
     fake("""os.kill(os.getpid(), signal.SIGKILL)""")
     with pytest.raises(AirflowException, match="killed by signal 9, probably because memory ran out") as caught:
