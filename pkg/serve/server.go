@@ -212,6 +212,9 @@ func (s *Server) wrap(rt route) http.Handler {
 		if err != nil {
 			s.refuse(w, r, rt, err)
 		}
+		if w.status != 0 {
+			_ = http.NewResponseController(rw).Flush() // the client need not wait for what follows; one that has gone needs no answer
+		}
 		took := s.o.Now().Sub(began)
 		s.metrics.observe(rt.path, r.Method, w.status, took)
 		e := s.o.Log.Info()
