@@ -61,13 +61,15 @@ def main() -> None:
         model, horizon, level = choices()
 
     st.title("Sales Forecast Inference")
-    if state.get("away"):
-        result.failure(state.away)
-    elif not model:
-        st.info(
-            "The server has no model yet. Train one with `salescast run`, "
-            "and start `salescast serve` with its workspace or its registered name."
-        )
+    # The place is there whether it says something or not: the browser would open the first tab anew where the tabs moved.
+    with st.container():
+        if state.get("away"):
+            result.failure(state.away)
+        elif not model:
+            st.info(
+                "The server has no model yet. Train one with `salescast run`, "
+                "and start `salescast serve` with its workspace or its registered name."
+            )
     tabs = st.tabs(["Upload", "Manual", "Sample"])
     roles = model.roles() if model else Roles()
     histories: dict[str, History | None] = {}
@@ -173,11 +175,13 @@ def upload_tab(roles: Roles) -> History | None:
     """A file, its columns and the first rows."""
     known = ", ".join(f"`{k}`" for k in roles.keys)
     st.caption(
-        f"A CSV (or csv.gz) of at most {MAX_FILE_BYTES >> 20} MB (leave out old years of a larger one) with the columns `date` and `sales`"
+        "A CSV, packed with gzip or not, with the columns `date` and `sales`"
         + (f"; where it has several series, {known}" if known else "")
         + ". Rows after the last sales, with sales left empty, say what is planned."
     )
-    file = st.file_uploader("Sales as CSV", type=["csv", "gz"], key="file")
+    # Streamlit refuses a larger file with a tooltip that needs a mouse: limit and cure stand where the file does.
+    limit = f"Sales as CSV, at most {MAX_FILE_BYTES >> 20} MB: leave out old years of a larger file"
+    file = st.file_uploader(limit, type=["csv", "gz"], key="file")
     state = st.session_state
     if file is None:
         state.pop("upload", None)

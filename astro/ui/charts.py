@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import html
+import itertools
 import math
 from collections.abc import Iterable, Sequence
 
@@ -143,6 +144,7 @@ def drivers_chart(series: Series, day: int) -> go.Figure:
             measure=["relative"] * len(names) + ["total"],
             text=[f"{v:+,.1f}" if i else f"{v:,.1f}" for i, v in enumerate(values)] + [f"{series.point[day]:,.1f}"],
             textposition="auto",
+            cliponaxis=False,
             increasing={"marker": {"color": FORECAST}},
             decreasing={"marker": {"color": LESS}},
             totals={"marker": {"color": HISTORY}},
@@ -150,7 +152,11 @@ def drivers_chart(series: Series, day: int) -> go.Figure:
             hovertemplate="%{y}: %{delta:,.1f}<extra></extra>",
         )
     )
-    _layout(figure, 90 + 34 * (len(names) + 1), showlegend=False, yaxis={"autorange": "reversed"})
+    steps = list(itertools.accumulate(values))
+    low, high = min([0.0, *steps]), max([0.0, *steps])
+    room = 0.12 * (high - low or 1)  # for the numbers beside the bars
+    reach = [low - (room if low < 0 else 0), high + room]
+    _layout(figure, 90 + 34 * (len(names) + 1), showlegend=False, xaxis={"range": reach}, yaxis={"autorange": "reversed"})
     return figure.update_layout(hovermode="closest")
 
 

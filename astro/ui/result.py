@@ -121,7 +121,7 @@ def choose(model: Model, forecast: Forecast, history: History, source: str) -> S
 def metrics(forecast: Forecast, series: Series, model: Model) -> None:
     """Total and average of what is shown, and the total of all series."""
     total, unit = sum_of(series), model.frequency.unit
-    with st.container(horizontal=True, gap="large"):
+    with st.container(horizontal=True, gap="medium"):
         for name, value in (
             ("Total forecast", number(total, 0)),
             ({"day": "Daily", "week": "Weekly", "month": "Monthly"}[unit] + " average", number(total / len(series.point), 1)),
@@ -258,10 +258,10 @@ def whatif(client: Client, model: Model, history: History, series: Series, level
         place.plotly_chart(figure, width="stretch", key=f"whatif_{name}", config=CHART)
     unit = model.frequency.unit
     st.plotly_chart(charts.difference_chart(base.dates, difference, unit), width="stretch", key="whatif_difference", config=CHART)
-    st.caption(
-        f"The difference of each {unit}. What makes one forecast wrong makes the other wrong too, "
-        f"so its {level} % interval is narrower than theirs." if series.quantiles else f"The difference of each {unit}."
-    )  # fmt: skip
+    text = f"What the change brings each {unit}"
+    if series.quantiles:
+        text += f", with its {level} % interval: what makes one forecast wrong makes the other wrong in the same direction"
+    st.caption(text + ".")
 
 
 def asked_changes(model: Model, history: History, series: Series) -> list[Change] | None:

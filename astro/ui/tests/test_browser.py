@@ -316,7 +316,7 @@ def test_bad_files_are_told_and_a_good_one_follows(page: Page, tmp_path: Path) -
         f.truncate(200 << 20)
     page.locator("input[type=file]").set_input_files(huge)
     expect(page.get_by_text("must be 20.0MB or smaller").first).to_be_visible()
-    expect(page.get_by_text("leave out old years of a larger one")).to_be_visible()
+    expect(page.get_by_text("at most 20 MB: leave out old years of a larger file")).to_be_visible()
     page.get_by_role("button", name="Remove huge.csv").click()
     upload(page, bakery(first_series(1)))
     expect(page.get_by_text("Loaded 1,215 records")).to_be_visible()
@@ -473,9 +473,11 @@ def test_a_server_that_returns_is_found_without_a_reload(page: Page, served: Rea
     try:
         expect(page.get_by_text("Server away")).to_be_visible(timeout=8_000)
         expect(page.get_by_text("does not answer").first).to_be_visible()
+        expect(page.get_by_label("Days", exact=True)).to_be_visible()
     finally:
         served.start()
     expect(page.get_by_text("Server ready")).to_be_visible()
+    expect(page.get_by_label("Days", exact=True)).to_be_visible()
     expect(page.get_by_text("does not answer")).to_have_count(0)
     expect(page.get_by_role("button", name="Download CSV")).to_be_visible()
 
