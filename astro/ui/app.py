@@ -128,9 +128,16 @@ def choices() -> tuple[Model | None, int, int]:
         st.selectbox("Model", ["No model is loaded"], disabled=True)
         return None, st.slider("Forecast days", 1, LONGEST, USUAL, disabled=True, key="horizon_none"), 95
     by_name = {m.name: m for m in models}
-    if state.get("model") not in by_name:
-        state.model = models[0].name
-    chosen = by_name[st.selectbox("Model", list(by_name), key="model", format_func=lambda name: result.title(by_name[name]))]
+    titles = {m.name: result.title(m) for m in models}
+    names = list(by_name)
+    wanted = state.get("wanted_model")
+    # The browser shows a choice as it was called when it was made: where a version moves on, the widget is another.
+    key = "model_" + hashlib.sha256(repr(titles).encode()).hexdigest()[:12]
+    name = st.selectbox(
+        "Model", names, names.index(wanted) if wanted in names else 0, key=key, format_func=titles.__getitem__,
+        on_change=remember, args=("wanted_model", key),
+    )  # fmt: skip
+    chosen = by_name[name]
     about = [f"@{a}" for a in chosen.aliases]
     if chosen.created:
         about.append(f"trained {chosen.created[:16].replace('T', ' ')} UTC")
@@ -255,7 +262,7 @@ KNOWN, NEW = "Known to the model", "New"
 
 def manual_tab(client: Client, model: Model | None, roles: Roles) -> History | None:
     """A week of one series: after what the model knows of it, or of a new one alone."""
-    kind = st.radio("Series", [KNOWN, NEW], horizontal=True, key="manual_kind")
+    kind = st.radio("Series", [KNOWN, NEW], horizontal=True, key="manual_kind") if model else NEW
     every = roles.frequency
     span = "week" if every.unit == "day" else every.steps(7)
     if kind == NEW or model is None:

@@ -7,6 +7,7 @@ import io
 import pytest
 from conftest import UI, FakeServer, model
 from streamlit.testing.v1 import AppTest
+from streamlit.testing.v1.element_tree import Selectbox
 
 BASE = dt.date(2026, 1, 1)
 
@@ -37,6 +38,10 @@ def upload(app: AppTest, content: bytes, name: str = "sales.csv") -> AppTest:
     return app.file_uploader("file").upload(name, content, "text/csv").run()
 
 
+def model_box(app: AppTest) -> Selectbox:
+    return next(s for s in app.selectbox if s.label == "Model")
+
+
 def texts(app: AppTest) -> str:
     parts = [*app.error, *app.warning, *app.success, *app.info, *app.caption, *app.markdown]
     return "\n".join(str(p.value) for p in parts).replace("\\", "")
@@ -49,14 +54,14 @@ def metric(app: AppTest, name: str) -> str:
 def test_the_sidebar_is_what_the_server_says(app: AppTest) -> None:
     assert not app.exception
     assert "3 models" in app.sidebar.success[0].value
-    assert app.selectbox("model").options == ["ensemble · bakery, version 1", "xgboost · bakery, version 1", "ensemble · long, version 1"]
+    assert model_box(app).options == ["ensemble · bakery, version 1", "xgboost · bakery, version 1", "ensemble · long, version 1"]
     assert (app.slider("horizon_day_28").min, app.slider("horizon_day_28").max, app.slider("horizon_day_28").value) == (1, 28, 28)
-    app.selectbox("model").select("long/ensemble").run()
+    model_box(app).select("long/ensemble").run()
     assert (app.slider("horizon_day_90").max, app.slider("horizon_day_90").value) == (90, 30)
     app.slider("horizon_day_90").set_value(60).run()
-    app.selectbox("model").select("bakery/xgboost").run()
+    model_box(app).select("bakery/xgboost").run()
     assert app.slider("horizon_day_28").value == 28
-    app.selectbox("model").select("long/ensemble").run()
+    model_box(app).select("long/ensemble").run()
     assert app.slider("horizon_day_90").value == 60, "what was wished comes back with a model that allows it"
 
 
@@ -73,14 +78,14 @@ def test_manual_and_sample_survive_every_click(app: AppTest, server: FakeServer)
     assert metric(app, "Forecast period") == "28 days"
     click(app, "sample")
     assert len(server.requests[-1][2]["history"]["sales"]) == 100
-    app.selectbox("model").select("bakery/xgboost").run()
+    model_box(app).select("bakery/xgboost").run()
     assert metric(app, "Model used") == "xgboost"
     assert app.number_input("sample_days").value == 100
     assert app.text_input("manual_store").value == "store_001"
     asked = len([r for r in server.requests if r[1] == "/v1/forecast"])
     app.radio("level_95_80_50").set_value(80).run()
-    app.selectbox("model").select("bakery/ensemble").run()
-    app.selectbox("model").select("bakery/xgboost").run()
+    model_box(app).select("bakery/ensemble").run()
+    model_box(app).select("bakery/xgboost").run()
     assert len([r for r in server.requests if r[1] == "/v1/forecast"]) == asked, "the same question is asked once"
 
 
@@ -246,7 +251,7 @@ def test_totals_are_those_of_the_server(app: AppTest, server: FakeServer) -> Non
     drivers = server.requests[-1][2]
     assert drivers["drivers"]
     assert set(drivers["history"]["item"]) == {"P1"}, "what is asked of one series sends no other"
-    app.selectbox("model").select("bakery/xgboost").run()
+    model_box(app).select("bakery/xgboost").run()
     assert app.selectbox("series_upload").options == ["B1 / P1", "B1 / P2"]
     assert "without an interval: single models have none" in texts(app)
 
@@ -287,7 +292,7 @@ def test_what_if_stands_side_by_side(app: AppTest, server: FakeServer) -> None:
     assert set(changes["price"]) == {3.5}
     assert len(changes["date"]) == 28
     assert next(m for m in app.metric if m.label == "With the change").delta.startswith("+")
-    app.selectbox("model").select("long/ensemble").run()
+    model_box(app).select("long/ensemble").run()
     assert "without promotions and prices" in texts(app)
 
 

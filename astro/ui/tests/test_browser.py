@@ -12,6 +12,7 @@ import gzip
 import io
 import os
 import random
+import re
 import socket
 import subprocess
 import sys
@@ -53,10 +54,19 @@ def wait_for(url: str, process: subprocess.Popen[bytes]) -> None:
 class RealServer:
     """salescast serve over the bakery example and a chain with prices."""
 
-    def __init__(self, binary: str, workspace: Path, priced: Path) -> None:
-        self.command = [binary, "serve", "--model", str(workspace), "--model", f"chain={priced}", "--listen"]
+    def __init__(self, binary: str, workspace: Path, chain: Path) -> None:
+        self.binary, self.chain = binary, chain
+        self.register()
+        registered = "models:/sales_forecast_ensemble"
+        models = ["--model", str(workspace), "--model", f"chain={registered}@challenger", "--model", f"first={registered}/1"]
+        self.command = [binary, "serve", *models, "--set", f"register.folder={chain}/registry", "--poll", "1s", "--listen"]
         self.port = free_port()
         self.address = f"http://127.0.0.1:{self.port}"
+
+    def register(self, *more: str) -> None:
+        """Trains the chain's model and makes it the newest version."""
+        to = ["--set", "register.enabled=true", "--set", f"register.folder={self.chain}/registry", *more]
+        subprocess.run([self.binary, "run", str(self.chain), "--workspace", str(self.chain / "run"), *to], timeout=600)
 
     def start(self) -> None:
         self.process = subprocess.Popen([*self.command, f"127.0.0.1:{self.port}"], stderr=subprocess.DEVNULL)
@@ -95,10 +105,8 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealServer | Fa
         if not (workspace / "ensemble" / "manifest.json").exists():
             subprocess.run([binary, "run", str(EXAMPLE), "--workspace", str(workspace)], check=True, timeout=600)
         folder = tmp_path_factory.mktemp("chain")
-        priced = folder / "run"
         chain(folder)
-        subprocess.run([binary, "run", str(folder), "--workspace", str(priced)], check=True, timeout=600)
-        one = RealServer(binary, workspace, priced)
+        one = RealServer(binary, workspace, folder)
     one.start()
     yield one
     one.stop()
@@ -435,7 +443,7 @@ def test_what_if_the_price_is_that_of_the_server(page: Page, served: RealServer 
     model = next(m for m in client.models()[0] if m.name == ("chain/ensemble" if isinstance(served, RealServer) else "bakery/ensemble"))
     if isinstance(served, RealServer):
         page.get_by_role("combobox", name="Model").click()
-        page.get_by_role("option", name="ensemble · chain").click()
+        page.get_by_role("option", name="ensemble · chain, version").click()
         settled(page)
     tab(page, "Manual")
     known, _ = client.series(model)
@@ -464,6 +472,30 @@ def test_what_if_the_price_is_that_of_the_server(page: Page, served: RealServer 
     wait_drawn(page, "As planned", series.point)
     wait_drawn(page, "Difference", difference.point)
     picture(page, "what-if-price")
+
+
+def test_a_newer_version_is_taken_over_without_a_reload(page: Page, served: RealServer | FakeServer) -> None:
+    chosen = page.get_by_role("combobox", name="Model")
+    if isinstance(served, RealServer):
+        chosen.click()
+        page.get_by_role("option", name="ensemble · chain, version 1").click()
+    expect(chosen).to_have_value(re.compile("ensemble · .*, version 1"))
+    tab(page, "Sample")
+    forecast(page)
+    before = drawn(page, "Forecast")
+    if isinstance(served, RealServer):
+        served.register("--set", "seed=7")
+    else:
+        served.version = "2"
+    expect(chosen).to_have_value(re.compile("ensemble · .*, version 2"))
+    settled(page)
+    expect(page.get_by_role("button", name="Download CSV")).to_be_visible()
+    if isinstance(served, FakeServer):
+        return
+    assert drawn(page, "Forecast") != before
+    chosen.click()
+    page.get_by_role("option", name="ensemble · first, version 1").click()
+    wait_drawn(page, "Forecast", before)
 
 
 def test_a_server_that_returns_is_found_without_a_reload(page: Page, served: RealServer | FakeServer) -> None:
