@@ -218,8 +218,7 @@ class Client:
     def whatif(self, model: Model, history: History, series: Series, changes: Sequence[Change], level: int) -> WhatIf:
         """Forecasts the days of series with the plan as it is, and with changes to the plan of that series.
 
-        The interval of the difference is level percent wide. history need not have more than that series (History.only):
-        the server's forecast of one reads nothing of the others that come with it.
+        The interval of the difference is level percent wide.
         """
         body = _request(model, history, len(series.dates))
         body["changes"] = _changes(model, series, changes)

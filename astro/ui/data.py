@@ -175,7 +175,7 @@ class History:
         return pd.concat([self.stored[self.stored[DATE] < rows[DATE].iloc[0]], rows], ignore_index=True)
 
     def only(self, series: tuple[str, ...]) -> History:
-        """What it takes to forecast one series as it is forecast among the others.
+        """What it takes to forecast one series from where all are.
 
         That is its history and plan, and another series that is sold to the end where it is not: all begin after the last sales.
         """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import datetime as dt
 import math
 from collections.abc import Callable, Mapping, Sequence
@@ -19,6 +20,7 @@ from data import History, guess_column, plain
 T = TypeVar("T")
 
 KEPT_ANSWERS = 24
+EXPLAINED_SERIES = 20
 CHART = {"displaylogo": False, "modeBarButtonsToRemove": ["select2d", "lasso2d", "autoScale2d"], "responsive": True}
 ALL = "all"
 
@@ -54,13 +56,12 @@ def show(client: Client, model: Model, history: History, horizon: int, level: in
     if choice.total:
         st.caption("Choose one series above to see what drives it, to compare models and to ask what if.")
         return
-    alone = history.only(choice.series.key)
     st.subheader("Drivers")
-    drivers(client, model, alone, choice.series)
+    drivers(client, model, history, choice.series)
     st.subheader("Models")
-    comparison(client, model, alone, choice.series)
+    comparison(client, model, history, choice.series)
     st.subheader("What if")
-    whatif(client, model, alone, choice.series, level)
+    whatif(client, model, history, choice.series, level)
 
 
 def once(question: object, answer: Callable[[], T]) -> T | ServerError:
@@ -160,11 +161,14 @@ def downloads(forecast: Forecast, choice: Shown, level: int) -> None:
 
 def drivers(client: Client, model: Model, history: History, series: Series) -> None:
     """What each group of features brings to a chosen day."""
-    answer = ask(client, model, history, len(series.dates), drivers=True)
+    # To explain all series takes long. Of many, one is explained as it is forecast alone; what the others change is the chart's "other".
+    alone = len(history.series()) > EXPLAINED_SERIES
+    answer = ask(client, model, history.only(series.key) if alone else history, len(series.dates), drivers=True)
     if isinstance(answer, ServerError):
         failure(answer)
         return
-    explained = next((s for s in answer.series if s.key == series.key), series)
+    found = next((s.drivers for s in answer.series if s.key == series.key), {})
+    explained = dataclasses.replace(series, drivers=found)
     if not explained.drivers:
         st.caption("This model does not explain this forecast: only trees can be explained.")
         return
@@ -175,6 +179,7 @@ def drivers(client: Client, model: Model, history: History, series: Series) -> N
     st.caption(
         f"What each group of features adds to or takes from the model's base, in sales of that {unit}, the greatest first. "
         "“Series” is what the model has learned of this very one."
+        + (" “Other” is what the other series of your data change." if alone else "")
     )
 
 

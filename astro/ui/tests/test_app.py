@@ -250,10 +250,22 @@ def test_totals_are_those_of_the_server(app: AppTest, server: FakeServer) -> Non
     assert float(metric(app, "Total forecast").replace(",", "")) == pytest.approx(total / 2, abs=1)
     drivers = server.requests[-1][2]
     assert drivers["drivers"]
-    assert set(drivers["history"]["item"]) == {"P1"}, "what is asked of one series sends no other"
+    assert set(drivers["history"]["item"]) == {"P1", "P2"}
     model_box(app).select("bakery/xgboost").run()
     assert app.selectbox("series_upload").options == ["B1 / P1", "B1 / P2"]
     assert "without an interval: single models have none" in texts(app)
+
+
+def test_of_many_series_one_is_explained(app: AppTest, server: FakeServer) -> None:
+    upload(app, sales([f"s{i}" for i in range(21)]))
+    click(app, "upload")
+    assert not app.exception
+    assert server.requests[-1][2]["drivers"]
+    assert set(server.requests[-1][2]["history"]["store"]) == {"s0"}
+    assert "the other series of your data" in texts(app)
+    app.radio("whatif_promo").set_value("On").run()
+    assert set(server.requests[-1][2]["changes"]["store"]) == {"s0"}
+    assert len(set(server.requests[-1][2]["history"]["store"])) == 21, "as planned is as forecast"
 
 
 def test_a_total_that_the_server_cannot_give_is_said(app: AppTest, server: FakeServer) -> None:
