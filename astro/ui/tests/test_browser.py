@@ -64,7 +64,7 @@ class RealServer:
         self.address = f"http://127.0.0.1:{self.port}"
 
     def register(self, *more: str) -> None:
-        """Trains the chain's model and makes it the newest version."""
+        """Trains the chain's model and makes it the newest version; the status is 10 where the gate does not promote it."""
         to = ["--set", "register.enabled=true", "--set", f"register.folder={self.chain}/registry", *more]
         subprocess.run([self.binary, "run", str(self.chain), "--workspace", str(self.chain / "run"), *to], timeout=600)
 
