@@ -113,7 +113,7 @@ def server_state(client: Client) -> None:
         count = len(state.models)
         st.success(f"Server ready, {count} model{'s' if count != 1 else ''}", icon=":material/cloud_done:")
     for failure in failures:
-        st.warning(plain(f"A newer model could not be loaded, the older one answers. {result.sentence(failure)}"))
+        st.warning(plain(f"No newer model could be looked for or loaded: the one that is there answers; {failure}"))
     after = (state.away and str(state.away), state.models)
     if state.get("seen") and before != after:
         st.rerun(scope="app")

@@ -209,6 +209,17 @@ def test_a_refusal_is_a_sentence_with_its_cure(app: AppTest, server: FakeServer)
     assert metric(app, "Forecast period") == "28 days"
 
 
+def test_a_model_that_stays_what_it_was_is_said(app: AppTest, server: FakeServer) -> None:
+    server.failures = [{"source": "bakery", "message": "the registry cannot be asked for sales: try again"}]
+    app.run()
+    assert "the one that is there answers" in texts(app)
+    assert "bakery: the registry cannot be asked for sales" in texts(app)
+    assert "3 models" in app.sidebar.success[0].value
+    server.failures = []
+    app.run()
+    assert "the one that is there answers" not in texts(app)
+
+
 def test_a_new_version_answers_anew(app: AppTest, server: FakeServer) -> None:
     click(app, "sample")
     asked = len([r for r in server.requests if r[1] == "/v1/forecast"])
