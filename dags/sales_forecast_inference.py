@@ -3,6 +3,9 @@ A forecast with the champion, of the sales that are there now: every day, and wh
 
 Nothing is trained. Without parameters it reads what now lies where the data lay that the champion was made from, described as they were;
 with a *source*, or a *configuration* that names one, that. A champion made from synthetic sales forecasts synthetic sales.
+
+*monitor* measures the champion on the sales since it was made. It is skipped while these are too few, and where the champion has become worse its
+result has the status *drift*.
 """
 
 import os
@@ -66,6 +69,7 @@ with DAG(
         args=["--model", "{{ params.model }}"],
         outlets=[Asset("sales_forecast")],
     )
-    prune = SalescastOperator(task_id="prune", command="prune")
+    monitor = SalescastOperator(task_id="monitor", command="monitor", args=["--model", "{{ params.model }}", "--fail-on-drift"])
+    prune = SalescastOperator(task_id="prune", command="prune", trigger_rule="none_failed")
 
-    forecast >> prune
+    forecast >> monitor >> prune

@@ -30,6 +30,8 @@ func purpose(step string) string {
 		return "Registers the models, and lets a candidate replace the champion only where it is better out of sample."
 	case "forecast":
 		return "Forecasts the days after the end of the data."
+	case "monitor":
+		return "Measures a model on the sales after those that it learned from, and compares it with its backtest."
 	case "report":
 		return "Writes the report, `index.html`."
 	}

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"math"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -28,20 +29,37 @@ var (
 
 const trainHorizon = 14
 
+// engineCache is one folder for all tests: a library that is opened from many takes of the little room there is for static thread-local
+// storage each time.
+var engineCache string
+
+func TestMain(m *testing.M) {
+	os.Exit(func() int {
+		var err error
+		if engineCache, err = os.MkdirTemp("", "salescast-engines-"); err != nil {
+			panic(err)
+		}
+		defer os.RemoveAll(engineCache)
+		return m.Run()
+	}())
+}
+
 // trainable is a workspace with a panel, and engines.
 func trainable(t *testing.T, p *panel.Panel) Env {
 	t.Helper()
 	env := stepEnv(t)
-	e := engines.New(engines.Config{EngineDir: regresstest.EngineDir(t), CacheDir: t.TempDir(), Threads: 1})
+	e := engines.New(engines.Config{EngineDir: regresstest.EngineDir(t), CacheDir: engineCache, Threads: 1})
 	t.Cleanup(e.Close)
 	env.Learners = e
-	spec := stepSpec{Name: "validate", Options: ValidateOptions{Horizon: trainHorizon}, Force: true}
+	schema := columnar.SchemaOf(p, "date", "units")
+	data := DataOptions{Keys: schema.Keys, Static: schema.Static, KnownFuture: schema.KnownFuture, PastOnly: schema.PastOnly}
+	spec := stepSpec{Name: "validate", Options: ValidateOptions{Data: data, Horizon: trainHorizon}, Force: true}
 	_, err := runStep(t.Context(), env, spec, func(ctx context.Context, s *Step) error {
 		out, err := s.Create(ctx, "panel.parquet")
 		if err != nil {
 			return err
 		}
-		w, err := columnar.NewPanelWriter(out, columnar.SchemaOf(p, "date", "units"))
+		w, err := columnar.NewPanelWriter(out, schema)
 		if err != nil {
 			return err
 		}

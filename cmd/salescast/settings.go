@@ -13,6 +13,7 @@ import (
 	"github.com/goccy/go-yaml"
 	"github.com/goccy/go-yaml/ast"
 
+	"salescast/pkg/drift"
 	"salescast/pkg/quality"
 	"salescast/pkg/track"
 	"salescast/tasks"
@@ -53,7 +54,8 @@ type config struct {
 		Stages  bool
 		Folder  string
 	}
-	Report struct {
+	Monitor drift.Limits
+	Report  struct {
 		Title string
 	}
 	Tracking struct {
@@ -213,6 +215,11 @@ func settings() []setting {
 		},
 		{key: "register.stages", doc: "whether MLflow's deprecated stages are moved along with the aliases", at: func(c *config) any { return &c.Register.Stages }, def: "false"},
 		{key: "register.folder", doc: "without MLflow: the folder of the registry, relative to this file, or its s3:// URL, for workspaces that share one; empty is in the workspace", at: func(c *config) any { return &c.Register.Folder }, def: `""`},
+		{key: "monitor.wape", doc: "the share by which the WAPE of a model may rise over its backtest's before it is drift", at: func(c *config) any { return &c.Monitor.WAPE }, def: "0.25", max: 100},
+		{key: "monitor.bias", doc: "how far its bias may move, as a share of sales", at: func(c *config) any { return &c.Monitor.Bias }, def: "0.1", max: 100},
+		{key: "monitor.coverage", doc: "how far the coverage of its 95 % interval may fall below 0.95", at: func(c *config) any { return &c.Monitor.Coverage }, def: "0.1", max: 1},
+		{key: "monitor.ks", doc: "how far the distribution of a column may be from the history's (Kolmogorov-Smirnov) before it is named", at: func(c *config) any { return &c.Monitor.KS }, def: "0.1", max: 1},
+		{key: "monitor.psi", doc: "the same as a population stability index", at: func(c *config) any { return &c.Monitor.PSI }, def: "0.2", max: 100},
 		{key: "report.title", doc: "the title of the report", at: func(c *config) any { return &c.Report.Title }, def: `""`},
 		{key: "tracking.experiment", doc: "the MLflow experiment that runs are recorded in", at: func(c *config) any { return &c.Tracking.Experiment }, def: "salescast"},
 		{

@@ -75,6 +75,10 @@ func (c *config) registerOptions(force bool) tasks.RegisterOptions {
 	return tasks.RegisterOptions{Models: c.models(), Prefix: r.Prefix, Metric: r.Metric, Margin: r.Margin, Promote: r.Promote, Stages: r.Stages, Seed: c.Seed, Force: force}
 }
 
+func (c *config) monitorOptions(model string, force bool) tasks.MonitorOptions {
+	return tasks.MonitorOptions{Model: model, Horizon: c.Forecast.Horizon, Limits: c.Monitor, Force: force}
+}
+
 func (c *config) reportOptions(force bool) tasks.ReportOptions {
 	title := c.Report.Title
 	if title == "" && c.folder != "" && c.folder != "." {

@@ -11,7 +11,7 @@ import (
 // stepCommands are the steps in their order.
 func (a *app) stepCommands() []*cobra.Command {
 	return []*cobra.Command{
-		a.generateCommand(), a.validateCommand(), a.featurizeCommand(), a.tuneCommand(), a.trainCommand(), a.ensembleCommand(), a.evaluateCommand(), a.registerCommand(), a.forecastCommand(), a.reportCommand(), a.runCommand(),
+		a.generateCommand(), a.validateCommand(), a.featurizeCommand(), a.tuneCommand(), a.trainCommand(), a.ensembleCommand(), a.evaluateCommand(), a.registerCommand(), a.forecastCommand(), a.monitorCommand(), a.reportCommand(), a.runCommand(),
 	}
 }
 
@@ -51,8 +51,13 @@ func (a *app) stepIn(ctx context.Context, cmd *cobra.Command, workspace string, 
 		res = &tasks.Result{Schema: tasks.ResultSchema, Step: cmd.Name()}
 	}
 	if err != nil {
-		if res.Status = tasks.Failed; tasks.KindOf(err) == tasks.KindRefused {
+		switch tasks.KindOf(err) {
+		case tasks.KindRefused:
 			res.Status = tasks.Refused
+		case tasks.KindDrift:
+			res.Status = tasks.Drift
+		default:
+			res.Status = tasks.Failed
 		}
 		res.Error = failedResult(res.Step, err).Error
 	}

@@ -41,7 +41,8 @@ func (b *Bundle) History(ctx context.Context) (*panel.Panel, error) {
 	return columnar.ReadPanel(ctx, bytes.NewReader(raw))
 }
 
-func (b *Bundle) hasHistory() bool {
+// HasHistory says whether the bundle has the panel that it was fitted on; that of a member by itself has none.
+func (b *Bundle) HasHistory() bool {
 	return slices.ContainsFunc(b.Manifest.Files, func(f File) bool { return f.Name == HistoryName })
 }
 

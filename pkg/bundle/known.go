@@ -85,7 +85,7 @@ func (k *Known) prepare(ctx context.Context, b *Bundle) error {
 // Beside returns what the bundle knows besides p, which is forecast from origin: nil where p has all series that have not ended, so that it
 // is forecast by itself, and where the bundle has no history. p must have the columns of the history in their order.
 func (b *Bundle) Beside(ctx context.Context, p *panel.Panel, origin calendar.Step) (*Known, error) {
-	if b.Has(p) || !b.hasHistory() {
+	if b.Has(p) || !b.HasHistory() {
 		return nil, nil
 	}
 	k, err := b.recall(ctx)
@@ -102,7 +102,7 @@ func (b *Bundle) Beside(ctx context.Context, p *panel.Panel, origin calendar.Ste
 // history has none. k is what [Bundle.Beside] returned of p.
 func (b *Bundle) Plan(ctx context.Context, p *panel.Panel, origin calendar.Step, k *Known) (func(series, covariate int, at calendar.Step) float32, error) {
 	planned := slices.ContainsFunc(p.Covariates, func(c panel.Covariate) bool { return c.Role == panel.KnownFuture })
-	if !planned || forecast.HasPlan(p, origin) || k == nil && !b.hasHistory() {
+	if !planned || forecast.HasPlan(p, origin) || k == nil && !b.HasHistory() {
 		return nil, nil
 	}
 	if k == nil {

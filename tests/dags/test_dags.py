@@ -152,8 +152,16 @@ def test_inference_with_the_champion(run_dag, tmp_path):
     conf = {"source": "s3://sales/today.csv", "horizon": 7}
     state, _, states, calls = run_dag(tmp_path, conf, dag="sales_forecast_inference", SALESCAST_BIN=str(fake_binary(tmp_path)))
     assert state == "success"
-    assert [call[0] for call in calls] == ["forecast", "prune"]
-    assert calls[0][1:7] == ["--model", "models:/sales_forecast_ensemble@champion", "--set", "data.source=s3://sales/today.csv", "--set", "forecast.horizon=7"]
+    assert [call[0] for call in calls] == ["forecast", "monitor", "prune"]
+    champion, settings = ["--model", "models:/sales_forecast_ensemble@champion"], ["--set", "data.source=s3://sales/today.csv", "--set", "forecast.horizon=7"]
+    assert calls[0][1:7] == [*champion, *settings]
+    assert calls[1][1:8] == [*champion, "--fail-on-drift", *settings]
+
+
+@pytest.mark.parametrize(("code", "state"), [(11, "success"), (99, "skipped")])
+def test_drift_and_too_few_new_sales_are_no_failures(run_dag, tmp_path, code, state):
+    answer, _, states, _ = run_dag(tmp_path, {}, dag="sales_forecast_inference", SALESCAST_BIN=str(fake_binary(tmp_path)), FAIL=f"monitor={code}")
+    assert (answer, states) == ("success", {"forecast": "success", "monitor": state, "prune": "success"})
 
 
 def test_the_models_are_those_of_the_binary(binary):

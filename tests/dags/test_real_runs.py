@@ -53,8 +53,8 @@ def test_a_folder_and_nothing_else(runner, binary, tmp_path):
     now = champion(binary, str(runs / "registry"))
     assert (now["version"], now["tags"]["salescast.against"], now["tags"]["salescast.previous_champion"]) == ("2", "seasonal_naive", "1")
 
-    state, run_id, _ = runner("sales_forecast_inference", {}, **env)
-    assert state == "success"
+    state, run_id, states = runner("sales_forecast_inference", {}, **env)
+    assert (state, states) == ("success", {"forecast": "success", "monitor": "skipped", "prune": "success"})
     forecast = (runs / "sales_forecast_inference" / clean(run_id) / "forecast" / "forecast.csv").read_text().splitlines()
     assert len(forecast) == 1 + SERIES * HORIZON
 
@@ -98,6 +98,7 @@ def test_a_store_and_workers_that_share_no_disk(runner, binary, workers, store, 
     assert len(forecast) == 1 + SERIES * HORIZON
 
     homes = list(tmp_path.glob("worker-*"))
-    assert len(homes) == 2 * len(["validate", "featurize", "train", "train", "ensemble", "evaluate", "register", "forecast", "report", "prune"]) + 2
+    training = ["validate", "featurize", "train", "train", "ensemble", "evaluate", "register", "forecast", "report", "prune"]
+    assert len(homes) == 2 * len(training) + len(["forecast", "monitor", "prune"])
     left = [p for home in homes for p in home.rglob("*") if p.is_file() and ".cache" not in p.parts and p.name != "FORMAT"]
     assert left == []

@@ -188,7 +188,7 @@ func TestRegisteredModels(t *testing.T) {
 	must(t, os.WriteFile(filepath.Join(shop, "salescast.yaml"), []byte(shopConfig), 0o600))
 	shopSales(t, filepath.Join(shop, "sales.csv"))
 	env := []string{
-		"MLFLOW_TRACKING_URI=" + server.URL, "HOME=" + t.TempDir(), "PATH=/usr/bin:/bin", "SALESCAST_ENGINE_DIR=" + regresstest.EngineDir(t),
+		"MLFLOW_TRACKING_URI=" + server.URL, "HOME=" + t.TempDir(), "TMPDIR=" + t.TempDir(), "PATH=/usr/bin:/bin", "SALESCAST_ENGINE_DIR=" + regresstest.EngineDir(t),
 		"SALESCAST_BIN=" + binary, "MLFLOW_DISABLE_TELEMETRY=true",
 	}
 	run := func(program string, args ...string) []byte {

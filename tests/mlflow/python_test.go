@@ -79,7 +79,7 @@ func TestPython(t *testing.T) {
 		program, want = script+script3, want+"[True] [('test/wape', 0.5, True)]\n"
 	}
 	cmd := exec.CommandContext(ctx, servers.Tool(t, "venvs/mlflow-"+servers.MLflowVersion()+"/bin/python"), "-W", "ignore", "-c", program)
-	cmd.Env = []string{"MLFLOW_TRACKING_URI=" + server.URL, "HOME=" + t.TempDir(), "PATH=/usr/bin:/bin", "MLFLOW_DISABLE_TELEMETRY=true", "PYTHONIOENCODING=utf-8"}
+	cmd.Env = []string{"MLFLOW_TRACKING_URI=" + server.URL, "HOME=" + t.TempDir(), "TMPDIR=" + t.TempDir(), "PATH=/usr/bin:/bin", "MLFLOW_DISABLE_TELEMETRY=true", "PYTHONIOENCODING=utf-8"}
 	out, err := cmd.Output()
 	if e, ok := errors.AsType[*exec.ExitError](err); ok {
 		t.Fatalf("%v\n%s", err, e.Stderr)

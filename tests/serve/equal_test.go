@@ -127,7 +127,7 @@ func TestOneAnswer(t *testing.T) {
 		must(t, csv.NewWriter(&text).WriteAll(append([][]string{head}, c.rows...)), os.WriteFile(paths[i], text.Bytes(), 0o600))
 	}
 	python := exec.CommandContext(t.Context(), servers.Tool(t, "venvs/mlflow-3.17/bin/python"), append([]string{"-W", "ignore", "-c", predictAll, filepath.Join(workspace, "ensemble")}, paths...)...)
-	python.Env = append(b.env(), "MLFLOW_DISABLE_TELEMETRY=true", "SALESCAST_BIN="+b.binary, "HOME="+t.TempDir())
+	python.Env = append(b.env(), "MLFLOW_DISABLE_TELEMETRY=true", "SALESCAST_BIN="+b.binary, "HOME="+t.TempDir(), "TMPDIR="+t.TempDir())
 	if out, err := python.CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}

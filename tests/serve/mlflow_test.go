@@ -122,7 +122,7 @@ func TestChampionOfMLflow(t *testing.T) {
 	python := func(script string, args ...string) []byte {
 		t.Helper()
 		cmd := exec.CommandContext(t.Context(), servers.Tool(t, "venvs/mlflow-3.17/bin/python"), append([]string{"-W", "ignore", "-c", script}, args...)...)
-		cmd.Dir, cmd.Env = b.folder, append(b.env(), env...)
+		cmd.Dir, cmd.Env = b.folder, append(append(b.env(), env...), "TMPDIR="+t.TempDir())
 		out, err := cmd.Output()
 		if e, ok := errors.AsType[*exec.ExitError](err); ok {
 			t.Fatalf("%v\n%s", err, e.Stderr)

@@ -1,7 +1,9 @@
 """The fake binary and the fake context that the operator is tested with; Airflow itself is real."""
 
+import atexit
 import logging
 import os
+import shutil
 import stat
 import sys
 import tempfile
@@ -11,6 +13,7 @@ import pytest
 
 # Airflow reads these when it is first imported.
 os.environ["AIRFLOW_HOME"] = tempfile.mkdtemp(prefix="airflow-home-")
+atexit.register(shutil.rmtree, os.environ["AIRFLOW_HOME"], ignore_errors=True)
 os.environ["AIRFLOW__CORE__LOAD_EXAMPLES"] = "False"
 os.environ["AIRFLOW__CORE__UNIT_TEST_MODE"] = "True"
 sys.path.insert(0, os.path.dirname(os.path.dirname(__file__)))

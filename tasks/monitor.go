@@ -1,0 +1,348 @@
+package tasks
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+
+	"salescast/pkg/artifact"
+	"salescast/pkg/backtest"
+	"salescast/pkg/bundle"
+	"salescast/pkg/calendar"
+	"salescast/pkg/columnar"
+	"salescast/pkg/drift"
+	"salescast/pkg/forecast"
+	"salescast/pkg/forecast/member"
+	"salescast/pkg/metric"
+	"salescast/pkg/panel"
+)
+
+const (
+	// MonitoringSchema names the version of monitor.json.
+	MonitoringSchema = "salescast.monitoring/v1"
+	monitorStep      = "monitor"
+	monitorName      = "monitor.json"
+	// maxBlocks is how far a model's way since its training is shown.
+	maxBlocks = 12
+)
+
+// MonitorOptions ask how a model does on the sales since it was made.
+type MonitorOptions struct {
+	// Model is its address, as OpenModel takes it.
+	Model string `json:"model"`
+	// Horizon is the number of steps that are forecast again, and so the most that a verdict is of.
+	Horizon int          `json:"horizon"`
+	Limits  drift.Limits `json:"limits"`
+	// FailOnDrift makes drift a KindDrift error.
+	FailOnDrift bool `json:"-"`
+	Force       bool `json:"-"`
+}
+
+// Monitoring is monitor.json.
+type Monitoring struct {
+	Schema string `json:"schema"`
+	Model  string `json:"model"`
+	// Learned is the last day that the model was fitted on. From and To are the days of the window that the verdict is of, Steps its length.
+	Learned calendar.Day `json:"learned"`
+	From    calendar.Day `json:"from"`
+	To      calendar.Day `json:"to"`
+	Steps   int          `json:"steps"`
+	// Series are those of the data, NewSeries those among them that the model does not know.
+	Series    int `json:"series"`
+	NewSeries int `json:"new_series"`
+	// Drift says whether any finding is drift.
+	Drift    bool            `json:"drift"`
+	Findings []drift.Finding `json:"findings"`
+	Limits   drift.Limits    `json:"limits"`
+	// Now are the scores of the window, Then those of the backtest as many steps ahead.
+	Now  drift.Measured `json:"now"`
+	Then drift.Measured `json:"then"`
+	// Blocks are the windows since Learned, the oldest first, each forecast from the step before it; the last is Now.
+	Blocks []Block `json:"blocks"`
+	// Columns are the data of the window beside those that the model learned from.
+	Columns []drift.Shift `json:"columns"`
+}
+
+// Block is one window.
+type Block struct {
+	Cutoff calendar.Day `json:"cutoff"`
+	drift.Measured
+}
+
+// Monitor measures a model on the sales of validate's panel that came after those it was fitted on: it forecasts them again, as it would
+// have, and compares its scores with those of its backtest, and the data with its history. It writes monitor.json, the window's
+// forecasts beside the sales, and scores by series. Too few new sales are KindNothing. Drift is a warning, and with FailOnDrift the answer is
+// Drift and the error KindDrift; the step is done all the same.
+func Monitor(ctx context.Context, env Env, m *Model, o MonitorOptions) (*Result, error) {
+	spec := stepSpec{
+		Name: monitorStep, Options: o, Inputs: []string{"validate"}, Force: o.Force, Sources: []artifact.Input{{Step: m.URL, Digest: m.Digest}},
+		Salt: map[string]string{"monitoring": MonitoringSchema},
+	}
+	res, err := runStep(ctx, env, spec, func(ctx context.Context, s *Step) error { return s.monitor(ctx, m, o) })
+	if err != nil || !o.FailOnDrift {
+		return res, err
+	}
+	doc, err := ReadMonitoring(ctx, env)
+	if err != nil || !doc.Drift {
+		return res, err
+	}
+	err = drifted(doc)
+	res.Status, res.Error = Drift, &ResultError{Code: string(KindDrift), Message: err.Error(), Hint: HintOf(err)}
+	return res, err
+}
+
+// ReadMonitoring reads what Monitor wrote.
+func ReadMonitoring(ctx context.Context, env Env) (doc Monitoring, err error) {
+	in, err := OpenStep(ctx, env.Store, monitorStep)
+	if err == nil {
+		err = in.readJSON(ctx, monitorName, &doc)
+	}
+	return doc, err
+}
+
+func drifted(doc Monitoring) error {
+	var said []string
+	for _, f := range doc.Findings {
+		if f.Severity == drift.Drift {
+			said = append(said, f.Message)
+		}
+	}
+	return &Error{
+		Kind: KindDrift, Op: "monitor " + doc.Model, Err: errors.New(strings.Join(said, "; ")),
+		Hint: "train again on the new sales; monitor/scores_by_series.csv has the series that it comes from, and monitor.* in the configuration the limits",
+	}
+}
+
+func (s *Step) monitor(ctx context.Context, m *Model, o MonitorOptions) (err error) {
+	s.Phase("open", 0)
+	p, schema, err := readPanel(ctx, s.Input("validate"))
+	if err != nil {
+		return err
+	}
+	if err := m.fits(ctx, schema); err != nil {
+		return err
+	}
+	b, err := bundle.Open(ctx, m.reader, s.env.Learners.Open)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, b.Close()) }()
+	if !b.HasHistory() {
+		return &Error{
+			Kind: KindInputMissing, Op: "monitor the model at " + m.URL, Err: errors.New("it has neither history nor backtest to compare with"),
+			Hint: "name an ensemble; a member that is registered by itself has none",
+		}
+	}
+	history, err := b.History(ctx)
+	if err != nil {
+		return err
+	}
+	w, err := windowOf(p, b.Manifest, o.Horizon)
+	if err != nil {
+		return err
+	}
+	f := p.Frequency
+	doc := Monitoring{
+		Schema: MonitoringSchema, Model: m.URL, Learned: b.Manifest.Origin, From: f.Day(w.origins[len(w.origins)-1] + 1), To: f.Day(w.end), Steps: w.steps,
+		Series: p.Series(), Findings: []drift.Finding{}, Limits: o.Limits,
+	}
+	s.Phase("backtest", 0)
+	then, origins, err := backtestScores(ctx, m, history, w.steps)
+	if err != nil {
+		return err
+	}
+	doc.Then = then
+	s.Phase("forecast", int64(len(w.origins)))
+	for i, origin := range w.origins {
+		block, err := s.again(ctx, b, p, origin, w.steps, i == len(w.origins)-1)
+		if err != nil {
+			return err
+		}
+		doc.Blocks = append(doc.Blocks, block)
+		s.Add(1)
+	}
+	doc.Now = doc.Blocks[len(doc.Blocks)-1].Measured
+	s.Phase("compare", 0)
+	doc.Findings = append(doc.Findings, drift.Decay(doc.Now, doc.Then, origins, o.Limits)...)
+	doc.Drift = len(doc.Findings) > 0
+	learned, _ := history.Frequency.Step(b.Manifest.Origin)
+	doc.Columns = drift.Shifts(history, learned, p, w.end-calendar.Step(w.steps), w.end, schema.Target)
+	for _, c := range doc.Columns {
+		if finding, ok := c.Finding(o.Limits); ok {
+			doc.Findings = append(doc.Findings, finding)
+		}
+	}
+	doc.NewSeries = unknownSeries(p, history)
+	s.tellMonitoring(doc)
+	return s.WriteJSON(ctx, monitorName, doc)
+}
+
+// window are the steps since a model was fitted, in blocks.
+type window struct {
+	steps   int
+	end     calendar.Step
+	origins []calendar.Step // the oldest first
+}
+
+func windowOf(p *panel.Panel, m bundle.Manifest, horizon int) (window, error) {
+	op := "monitor the model that learned until " + m.Origin.String()
+	if p.Frequency != m.Frequency {
+		return window{}, &Error{Kind: KindConfig, Op: op, Err: fmt.Errorf("the data are %s, and the model was made with %s", p.Frequency, m.Frequency), Hint: "set data.frequency as it was for the model"}
+	}
+	if horizon < 1 || horizon > m.Horizon {
+		return window{}, &Error{Kind: KindConfig, Op: op, Err: fmt.Errorf("it forecasts 1 to %d steps, not %d", m.Horizon, horizon), Hint: "leave forecast.horizon to the model"}
+	}
+	end, ok := p.End()
+	if !ok {
+		return window{}, &Error{Kind: KindData, Op: op, Err: errors.New("the panel has no observed sale")}
+	}
+	learned, ok := p.Frequency.Step(m.Origin)
+	if !ok {
+		return window{}, fmt.Errorf("%s: that is not on the grid %s", op, p.Frequency)
+	}
+	least := min(horizon, enough(p.Frequency))
+	fresh := int(end - learned)
+	if fresh < least {
+		err := fmt.Errorf("the data end on %s: %d new steps are too few to judge by, %d are enough", p.Frequency.Day(end), max(0, fresh), least)
+		return window{}, &Error{Kind: KindNothing, Op: op, Err: err, Hint: "ask again when there are more sales"}
+	}
+	w := window{steps: min(horizon, fresh), end: end}
+	for o := end - calendar.Step(w.steps); o >= learned && len(w.origins) < maxBlocks; o -= calendar.Step(w.steps) {
+		w.origins = append(w.origins, o)
+	}
+	slices.Reverse(w.origins)
+	return w, nil
+}
+
+// enough is the number of steps from which on a model is judged: a week, a month, a quarter.
+func enough(f calendar.Frequency) int {
+	switch f.Unit {
+	case calendar.Daily:
+		return 7
+	case calendar.Weekly:
+		return 4
+	case calendar.Monthly:
+	}
+	return 3
+}
+
+// again forecasts a block as the model would have from its origin, and scores it. The last is kept: it is written to the step.
+func (s *Step) again(ctx context.Context, b *bundle.Bundle, p *panel.Panel, origin calendar.Step, steps int, last bool) (Block, error) {
+	out := Block{Cutoff: p.Frequency.Day(origin)}
+	r := forecast.Request{Panel: p, Origin: origin, Horizon: steps, Levels: b.Manifest.Levels}
+	f, err := forecastAgain(ctx, b, r)
+	if err != nil {
+		return out, fmt.Errorf("forecast from %s: %w", out.Cutoff, err)
+	}
+	rows := backtest.Collect(p, primaryModel, []*forecast.Prediction{f})
+	ev, err := metric.Evaluate(p, rows)
+	if err != nil {
+		return out, fmt.Errorf("score the forecast from %s: %w", out.Cutoff, err)
+	}
+	out.Model = ev.Overall[0]
+	if out.Baseline, err = naiveScores(ctx, r, b.Manifest.NonNegative); err != nil || !last {
+		return out, err
+	}
+	s.Rows("predictions", int64(rows.Rows()))
+	if err := s.writePredictions(ctx, "predictions.parquet", rows); err != nil {
+		return out, err
+	}
+	if err := s.writePredictionsCSV(ctx, "predictions.csv", rows); err != nil {
+		return out, err
+	}
+	return out, s.write(ctx, "scores_by_series.csv", ev.Series, func(w io.Writer) error { return ev.WriteSeriesCSV(w, rows.Keys) })
+}
+
+// forecastAgain is what a model would have said at an origin. As in its backtest, a series whose plan has holes is forecast with them.
+func forecastAgain(ctx context.Context, b *bundle.Bundle, r forecast.Request) (*forecast.Prediction, error) {
+	known, err := b.Beside(ctx, r.Panel, r.Origin)
+	if err != nil {
+		return nil, err
+	}
+	if known == nil {
+		return b.Model.Forecast(ctx, r)
+	}
+	r.Panel = known.Adopt(r.Panel)
+	return known.Forecast(ctx, b.Model, r, nil)
+}
+
+// naiveScores are those of the seasonal naive forecast that is asked for the same.
+func naiveScores(ctx context.Context, r forecast.Request, nonNegative bool) (metric.Scores, error) {
+	m, err := member.Native(ctx, member.SeasonalNaive, member.Settings{NonNegative: nonNegative})
+	if err != nil {
+		return metric.Scores{}, err
+	}
+	r.Levels = nil
+	f, err := m.Forecast(ctx, r)
+	if err = errors.Join(err, m.Close()); err != nil {
+		return metric.Scores{}, err
+	}
+	ev, err := metric.Evaluate(r.Panel, backtest.Collect(r.Panel, baselineModel, []*forecast.Prediction{f}))
+	if err != nil {
+		return metric.Scores{}, fmt.Errorf("score the naive forecast: %w", err)
+	}
+	return ev.Overall[0], nil
+}
+
+// backtestScores are those of a model's own backtest up to as many steps ahead, in whole and by origin.
+func backtestScores(ctx context.Context, m *Model, history *panel.Panel, steps int) (out drift.Measured, origins []metric.Scores, err error) {
+	raw, err := m.reader.ReadFile(ctx, backtestName, maxBacktest)
+	if err != nil {
+		return out, nil, err
+	}
+	past, err := columnar.ReadPredictions(ctx, bytes.NewReader(raw))
+	if err != nil {
+		return out, nil, fmt.Errorf("read %s at %s: %w", backtestName, m.URL, err)
+	}
+	ensemble, naive := slices.Index(past.Models, primaryModel), slices.Index(past.Models, baselineModel)
+	past = past.Filter(func(i int) bool {
+		return int(past.Horizon[i]) <= steps && (int(past.Model[i]) == ensemble || int(past.Model[i]) == naive)
+	})
+	ev, err := metric.Evaluate(history, past)
+	if err != nil {
+		return out, nil, fmt.Errorf("score %s at %s: %w", backtestName, m.URL, err)
+	}
+	if ensemble < 0 || naive < 0 || past.Rows() == 0 {
+		return out, nil, &Error{Kind: KindInputMissing, Op: "monitor the model at " + m.URL, Err: errors.New("its backtest has no forecasts to compare with"), Hint: "train it on a longer history"}
+	}
+	out.Model, out.Baseline = ev.Overall[ensemble], ev.Overall[naive]
+	return out, ev.ByOrigin[ensemble], nil
+}
+
+func unknownSeries(p, history *panel.Panel) int {
+	known := map[string]bool{}
+	for h := range history.Series() {
+		known[bundle.JoinID(history.ID(h))] = true
+	}
+	n := 0
+	for i := range p.Series() {
+		if !known[bundle.JoinID(p.ID(i))] {
+			n++
+		}
+	}
+	return n
+}
+
+// tellMonitoring records the headline figures, and warns of every finding.
+func (s *Step) tellMonitoring(doc Monitoring) {
+	s.Rows("series", int64(doc.Series))
+	s.Rows("new_series", int64(doc.NewSeries))
+	for name, scores := range map[string]metric.Scores{"": doc.Now.Model, "backtest_": doc.Then.Model, "baseline_": doc.Now.Baseline} {
+		s.Metric(name+"wape", float64(scores.WAPE))
+		s.Metric(name+"rmsse", float64(scores.RMSSE))
+		s.Metric(name+"bias", float64(scores.Bias))
+		s.Metric(name+"coverage_95", float64(scores.Coverage95))
+	}
+	drifts := 0
+	for _, f := range doc.Findings {
+		s.Warn("%s: %s", f.Severity, f.Message)
+		if f.Severity == drift.Drift {
+			drifts++
+		}
+	}
+	s.Metric("drift", float64(drifts))
+}
