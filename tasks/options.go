@@ -17,7 +17,7 @@ type DataOptions struct {
 	PastOnly    []string `json:"past_only"`
 	Static      []string `json:"static"`
 	Ignore      []string `json:"ignore"`
-	// Missing says what an absent row inside a series means: zero, carry or leave.
+	// Missing says what stands for an absent row inside a series: zero, carry or leave. It is unknown to models in any case.
 	Missing string `json:"missing"`
 	// Stockout is the column that says, with a value other than 0, that the shelf was empty; empty for none. Such sales are less than what
 	// was asked for: they are taken to be unknown.

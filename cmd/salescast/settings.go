@@ -119,7 +119,7 @@ func settings() []setting {
 		{key: "data.static", doc: "columns that do not change within a series, such as a category", at: func(c *config) any { return &c.Data.Static }, def: "[]"},
 		{key: "data.ignore", doc: "columns that are not used", at: func(c *config) any { return &c.Data.Ignore }, def: "[]"},
 		{
-			key: "data.missing", doc: "what an absent row inside a series means: zero (nothing sold), carry (as before) or leave (unknown)",
+			key: "data.missing", doc: "what stands for an absent row inside a series: zero, carry (as before) or leave (nothing); models take it as unknown in any case, so add rows with 0 where nothing was sold",
 			at: func(c *config) any { return &c.Data.Missing }, def: "zero", allowed: []string{"zero", "carry", "leave"},
 		},
 		{key: "data.stockout", doc: "the column that says, with 1, that the shelf was empty: what would have been sold that day is then taken to be unknown; empty for none", at: func(c *config) any { return &c.Data.Stockout }, def: `""`},

@@ -12,7 +12,7 @@ import (
 	"salescast/pkg/calendar"
 )
 
-// Missing is what an absent row inside a series means.
+// Missing is what stands for an absent row inside a series, which is not observed in any case.
 type Missing string
 
 // The policies for absent rows. They hold alike for a row whose target is empty, and for the rows between a series' own last sale and

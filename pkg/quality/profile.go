@@ -43,6 +43,9 @@ type extreme struct {
 // not fill the report.
 const outlierDistance = 10
 
+// sparse is one in how many steps without a sale makes a series sparse. Shops that are closed on Sundays have more.
+const sparse = 10
+
 // NewProfile returns a profile of a panel whose last sale is at step end. The seed draws the sample of the isolation forest.
 func NewProfile(found *Collector, horizon int, end calendar.Step, seed uint64) *Profile {
 	return &Profile{found: found, horizon: max(horizon, 1), end: end, sample: newReservoir(seed)}
@@ -109,10 +112,10 @@ func (f *Profile) series(p *panel.Panel, s int) {
 // gaps counts filled rows up to the series' own last sale.
 func (f *Profile) gaps(p *panel.Panel, s int, name string, n int) {
 	lo, _ := p.Span(s)
-	run := 0
+	run, gaps := 0, 0
 	for i := range n {
 		if !p.Observed[lo+i] {
-			f.gapRows++
+			gaps++
 			run++
 			continue
 		}
@@ -121,6 +124,10 @@ func (f *Profile) gaps(p *panel.Panel, s int, name string, n int) {
 			f.longestAt = fmt.Sprintf("%s: %d rows from %v", name, run, p.Frequency.Day(p.Start[s]+calendar.Step(i-run)))
 		}
 		run = 0
+	}
+	f.gapRows += int64(gaps)
+	if gaps*sparse >= n && gaps > 0 {
+		f.found.Add("sparse_series", Place{Text: fmt.Sprintf("%s: %d of %d", name, gaps, n)})
 	}
 }
 

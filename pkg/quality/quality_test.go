@@ -138,6 +138,30 @@ func TestProfileNamesWhatIsOddAboutSeries(t *testing.T) {
 	}
 }
 
+// A series without a known sale on a tenth of its steps, such as one of a shop that is closed on Sundays or of a list of receipts, is named:
+// what is unknown is not forecast as zero.
+func TestSparseSeries(t *testing.T) {
+	t.Parallel()
+	every := func(k int) []float32 {
+		return days(101, func(i int) float32 {
+			if i%k == 1 {
+				return float32(math.NaN())
+			}
+			return float32(20 + i%7 + i%3)
+		})
+	}
+	for _, f := range profile(t, series(t, none, every(7), every(12), every(2), days(101, func(i int) float32 { return float32(5 + i%7) })), 14) {
+		if f.Rule != "sparse_series" {
+			continue
+		}
+		if f.Severity != quality.Warning || f.Count != 2 || f.First[0].Text != "s0: 15 of 101" || f.First[1].Text != "s2: 50 of 101" || !strings.Contains(f.Cure, "rows of 0") {
+			t.Errorf("%+v", f)
+		}
+		return
+	}
+	t.Error("no series is sparse")
+}
+
 func TestPlanThatReachesTheHorizonIsEnough(t *testing.T) {
 	t.Parallel()
 	nan := float32(math.NaN())
