@@ -3,10 +3,12 @@ package serve_test
 import (
 	"encoding/json"
 	"maps"
+	"math"
 	"net/http"
 	"slices"
 	"strconv"
 	"testing"
+	"time"
 )
 
 type seriesList struct {
@@ -91,6 +93,39 @@ func TestAppendedRowsTakeTheStoredPlan(t *testing.T) {
 	s.compare(t, "a week without its plan", a, 1)
 	if len(a.Warnings) != 0 {
 		t.Errorf("warnings: %q", a.Warnings)
+	}
+}
+
+// Rows that begin days after the stored history, within the stored plan or beyond it, are read as if all had been sent.
+func TestAppendedRowsAfterAGap(t *testing.T) {
+	t.Parallel()
+	s := open(t)
+	srv := s.start(t, nil)
+	rows := s.of("S2", "I0")
+	last, err := time.Parse(time.DateOnly, rows[len(rows)-1]["date"])
+	if err != nil {
+		t.Fatal(err)
+	}
+	var within, beyond []map[string]string
+	for i := range 3 {
+		row := maps.Clone(rows[563+i])
+		row["sales"] = "40"
+		within = append(within, row)
+		beyond = append(beyond, map[string]string{"store": "S2", "item": "I0", "date": last.AddDate(0, 0, 4+i).Format(time.DateOnly), "sales": "40", "promo": "0", "price": "4"})
+	}
+	for what, later := range map[string][]map[string]string{"within the plan": within, "beyond it": beyond} {
+		between := slices.DeleteFunc(slices.Clone(rows[560:]), func(row map[string]string) bool { return row["date"] >= later[0]["date"] })
+		appended := ask(t, srv, map[string]any{"history": later, "append": true, "horizon": 5})
+		whole := ask(t, srv, map[string]any{"history": slices.Concat(rows[:560], between, later), "horizon": 5})
+		a, b := appended.Series[0], whole.Series[0]
+		if a.Origin != later[2]["date"] || a.Origin != b.Origin || !slices.Equal(a.Dates, b.Dates) {
+			t.Errorf("%s: from %s and %s", what, a.Origin, b.Origin)
+		}
+		for h := range a.Forecast {
+			if math.Abs(a.Forecast[h]-b.Forecast[h]) > 1e-6 || math.Abs(a.Quantiles["0.975"][h]-b.Quantiles["0.975"][h]) > 1e-6 {
+				t.Errorf("%s, day %d: %v appended, %v as a whole", what, h, a.Forecast[h], b.Forecast[h])
+			}
+		}
 	}
 }
 

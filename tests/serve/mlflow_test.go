@@ -103,7 +103,7 @@ print(version)
 
 // The champion of a real MLflow whose artifacts and workspaces lie on a real object store is served: what Python's MLflow predicts with it is
 // what the server answers, in every form of the scoring protocol. Where the alias moves the server follows, a version that cannot be loaded
-// leaves the one before at work, and so does a registry that is away.
+// leaves the one before at work, and so do a registry and a store that are away, until they are back.
 func TestChampionOfMLflow(t *testing.T) {
 	t.Parallel()
 	b := open(t)
@@ -198,4 +198,10 @@ func TestChampionOfMLflow(t *testing.T) {
 	}
 	tracker.Start(t, "/health")
 	served("1", "")
+
+	store.Stop(t)
+	python(move, second)
+	served("1", "s3://sales/runs/1/ensemble")
+	store.Start(t, "/minio/health/live")
+	served(second, "")
 }
