@@ -58,6 +58,14 @@ def test_a_folder_and_nothing_else(runner, binary, tmp_path):
     forecast = (runs / "sales_forecast_inference" / clean(run_id) / "forecast" / "forecast.csv").read_text().splitlines()
     assert len(forecast) == 1 + SERIES * HORIZON
 
+    # Four weeks later there is something to measure the champion on.
+    binary("generate", "-w", tmp_path / "made", *SMALL[:-1], "2024-07-28")
+    state, run_id, states = runner("sales_forecast_inference", {}, **env)
+    assert (state, set(states.values())) == ("success", {"success"})
+    monitoring = json.loads((runs / "sales_forecast_inference" / clean(run_id) / "monitor" / "monitor.json").read_text())
+    assert (monitoring["learned"], monitoring["from"], monitoring["to"]) == ("2024-06-30", "2024-07-15", "2024-07-28")
+    assert [block["cutoff"] for block in monitoring["blocks"]] == ["2024-06-30", "2024-07-14"]
+
 
 @pytest.fixture
 def workers(binary, tmp_path):
