@@ -45,20 +45,24 @@ func ForecastWith(ctx context.Context, env Env, m *Model, o ForecastOptions) (*R
 		step.Sources = []artifact.Input{{Step: m.URL, Digest: m.Digest}}
 	}
 	return runStep(ctx, env, step, func(ctx context.Context, s *Step) error {
-		err := forecastNext(ctx, env, s, o, m)
-		var noPlan *forecast.MissingPlanError
-		var missing *regress.UnavailableError
-		switch {
-		case errors.As(err, &noPlan):
-			return &Error{
-				Kind: KindData, Op: fmt.Sprintf("forecast %d steps", o.Horizon), Err: err,
-				Hint: "append rows with the known values and an empty target up to the horizon, or take the column out of data.known_future",
-			}
-		case errors.As(err, &missing):
-			return &Error{Kind: KindUnavailable, Op: "forecast", Err: err, Hint: missing.Hint}
-		}
-		return err
+		return forecastError(forecastNext(ctx, env, s, o, m), o.Horizon)
 	})
+}
+
+// forecastError says what to do where a plan or an engine is missing.
+func forecastError(err error, horizon int) error {
+	var noPlan *forecast.MissingPlanError
+	var missing *regress.UnavailableError
+	switch {
+	case errors.As(err, &noPlan):
+		return &Error{
+			Kind: KindData, Op: fmt.Sprintf("forecast %d steps", horizon), Err: err,
+			Hint: "append rows with the known values and an empty target up to the horizon, or take the column out of data.known_future",
+		}
+	case errors.As(err, &missing):
+		return &Error{Kind: KindUnavailable, Op: "forecast", Err: err, Hint: missing.Hint}
+	}
+	return err
 }
 
 func forecastNext(ctx context.Context, env Env, s *Step, o ForecastOptions, m *Model) (err error) {

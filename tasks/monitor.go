@@ -1,7 +1,6 @@
 package tasks
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -13,7 +12,6 @@ import (
 	"salescast/pkg/backtest"
 	"salescast/pkg/bundle"
 	"salescast/pkg/calendar"
-	"salescast/pkg/columnar"
 	"salescast/pkg/drift"
 	"salescast/pkg/forecast"
 	"salescast/pkg/forecast/member"
@@ -45,7 +43,9 @@ type MonitorOptions struct {
 // Monitoring is monitor.json.
 type Monitoring struct {
 	Schema string `json:"schema"`
-	Model  string `json:"model"`
+	// Model is the address as it was asked for, URL where that was found.
+	Model string `json:"model"`
+	URL   string `json:"url"`
 	// Learned is the last day that the model was fitted on. From and To are the days of the window that the verdict is of, Steps its length.
 	Learned calendar.Day `json:"learned"`
 	From    calendar.Day `json:"from"`
@@ -147,7 +147,7 @@ func (s *Step) monitor(ctx context.Context, m *Model, o MonitorOptions) (err err
 	}
 	f := p.Frequency
 	doc := Monitoring{
-		Schema: MonitoringSchema, Model: m.URL, Learned: b.Manifest.Origin, From: f.Day(w.origins[len(w.origins)-1] + 1), To: f.Day(w.end), Steps: w.steps,
+		Schema: MonitoringSchema, Model: o.Model, URL: m.URL, Learned: b.Manifest.Origin, From: f.Day(w.origins[len(w.origins)-1] + 1), To: f.Day(w.end), Steps: w.steps,
 		Series: p.Series(), Findings: []drift.Finding{}, Limits: o.Limits,
 	}
 	s.Phase("backtest", 0)
@@ -157,10 +157,15 @@ func (s *Step) monitor(ctx context.Context, m *Model, o MonitorOptions) (err err
 	}
 	doc.Then = then
 	s.Phase("forecast", int64(len(w.origins)))
+	known, err := b.Beside(ctx, p, w.origins[0]) // what it is for the others too: they are all after its end
+	if err != nil {
+		return err
+	}
 	for i, origin := range w.origins {
-		block, err := s.again(ctx, b, p, origin, w.steps, i == len(w.origins)-1)
+		r := forecast.Request{Panel: p, Origin: origin, Horizon: w.steps, Levels: b.Manifest.Levels}
+		block, err := s.again(ctx, b, known, r, i == len(w.origins)-1)
 		if err != nil {
-			return err
+			return forecastError(err, w.steps)
 		}
 		doc.Blocks = append(doc.Blocks, block)
 		s.Add(1)
@@ -231,10 +236,17 @@ func enough(f calendar.Frequency) int {
 }
 
 // again forecasts a block as the model would have from its origin, and scores it. The last is kept: it is written to the step.
-func (s *Step) again(ctx context.Context, b *bundle.Bundle, p *panel.Panel, origin calendar.Step, steps int, last bool) (Block, error) {
-	out := Block{Cutoff: p.Frequency.Day(origin)}
-	r := forecast.Request{Panel: p, Origin: origin, Horizon: steps, Levels: b.Manifest.Levels}
-	f, err := forecastAgain(ctx, b, r)
+func (s *Step) again(ctx context.Context, b *bundle.Bundle, known *bundle.Known, r forecast.Request, last bool) (Block, error) {
+	p := r.Panel
+	out := Block{Cutoff: p.Frequency.Day(r.Origin)}
+	var f *forecast.Prediction
+	var err error
+	if known == nil {
+		f, err = b.Model.Forecast(ctx, r) // as in the backtest: a series whose plan has holes is forecast with them
+	} else {
+		r.Panel = known.Adopt(p)
+		f, err = known.Forecast(ctx, b.Model, r, nil)
+	}
 	if err != nil {
 		return out, fmt.Errorf("forecast from %s: %w", out.Cutoff, err)
 	}
@@ -244,6 +256,7 @@ func (s *Step) again(ctx context.Context, b *bundle.Bundle, p *panel.Panel, orig
 		return out, fmt.Errorf("score the forecast from %s: %w", out.Cutoff, err)
 	}
 	out.Model = ev.Overall[0]
+	r.Panel = p
 	if out.Baseline, err = naiveScores(ctx, r, b.Manifest.NonNegative); err != nil || !last {
 		return out, err
 	}
@@ -255,19 +268,6 @@ func (s *Step) again(ctx context.Context, b *bundle.Bundle, p *panel.Panel, orig
 		return out, err
 	}
 	return out, s.write(ctx, "scores_by_series.csv", ev.Series, func(w io.Writer) error { return ev.WriteSeriesCSV(w, rows.Keys) })
-}
-
-// forecastAgain is what a model would have said at an origin. As in its backtest, a series whose plan has holes is forecast with them.
-func forecastAgain(ctx context.Context, b *bundle.Bundle, r forecast.Request) (*forecast.Prediction, error) {
-	known, err := b.Beside(ctx, r.Panel, r.Origin)
-	if err != nil {
-		return nil, err
-	}
-	if known == nil {
-		return b.Model.Forecast(ctx, r)
-	}
-	r.Panel = known.Adopt(r.Panel)
-	return known.Forecast(ctx, b.Model, r, nil)
 }
 
 // naiveScores are those of the seasonal naive forecast that is asked for the same.
@@ -290,24 +290,20 @@ func naiveScores(ctx context.Context, r forecast.Request, nonNegative bool) (met
 
 // backtestScores are those of a model's own backtest up to as many steps ahead, in whole and by origin.
 func backtestScores(ctx context.Context, m *Model, history *panel.Panel, steps int) (out drift.Measured, origins []metric.Scores, err error) {
-	raw, err := m.reader.ReadFile(ctx, backtestName, maxBacktest)
+	past, err := readBacktest(ctx, m.reader, m.URL)
 	if err != nil {
 		return out, nil, err
-	}
-	past, err := columnar.ReadPredictions(ctx, bytes.NewReader(raw))
-	if err != nil {
-		return out, nil, fmt.Errorf("read %s at %s: %w", backtestName, m.URL, err)
 	}
 	ensemble, naive := slices.Index(past.Models, primaryModel), slices.Index(past.Models, baselineModel)
 	past = past.Filter(func(i int) bool {
 		return int(past.Horizon[i]) <= steps && (int(past.Model[i]) == ensemble || int(past.Model[i]) == naive)
 	})
+	if ensemble < 0 || naive < 0 || past.Rows() == 0 {
+		return out, nil, &Error{Kind: KindInputMissing, Op: "monitor the model at " + m.URL, Err: errors.New("its backtest has no forecasts to compare with"), Hint: "train it on a longer history"}
+	}
 	ev, err := metric.Evaluate(history, past)
 	if err != nil {
 		return out, nil, fmt.Errorf("score %s at %s: %w", backtestName, m.URL, err)
-	}
-	if ensemble < 0 || naive < 0 || past.Rows() == 0 {
-		return out, nil, &Error{Kind: KindInputMissing, Op: "monitor the model at " + m.URL, Err: errors.New("its backtest has no forecasts to compare with"), Hint: "train it on a longer history"}
 	}
 	out.Model, out.Baseline = ev.Overall[ensemble], ev.Overall[naive]
 	return out, ev.ByOrigin[ensemble], nil

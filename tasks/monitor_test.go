@@ -205,6 +205,13 @@ func TestMonitorRefuses(t *testing.T) {
 		}
 	}
 
+	short := trainable(t, asOf(full, full.Start[0]+20))
+	trainAll(t, short, []string{"smoothing"}, Done)
+	newer, untested := beside(t, short, full)
+	if _, err := Monitor(t.Context(), newer, untested, monitorOptions()); KindOf(err) != KindInputMissing || !strings.Contains(HintOf(err), "longer history") {
+		t.Errorf("a model that was never tested: %v", err)
+	}
+
 	alone, err := dir.New(t.TempDir())
 	if err != nil {
 		t.Fatal(err)
