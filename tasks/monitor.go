@@ -1,6 +1,7 @@
 package tasks
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -12,6 +13,7 @@ import (
 	"salescast/pkg/backtest"
 	"salescast/pkg/bundle"
 	"salescast/pkg/calendar"
+	"salescast/pkg/columnar"
 	"salescast/pkg/drift"
 	"salescast/pkg/forecast"
 	"salescast/pkg/forecast/member"
@@ -137,10 +139,6 @@ func (s *Step) monitor(ctx context.Context, m *Model, o MonitorOptions) (err err
 			Hint: "name an ensemble; a member that is registered by itself has none",
 		}
 	}
-	history, err := b.History(ctx)
-	if err != nil {
-		return err
-	}
 	w, err := windowOf(p, b.Manifest, o.Horizon)
 	if err != nil {
 		return err
@@ -151,11 +149,10 @@ func (s *Step) monitor(ctx context.Context, m *Model, o MonitorOptions) (err err
 		Series: p.Series(), Findings: []drift.Finding{}, Limits: o.Limits,
 	}
 	s.Phase("backtest", 0)
-	then, origins, err := backtestScores(ctx, m, history, w.steps)
+	origins, err := lookBack(ctx, m, b, p, w, schema.Target, &doc)
 	if err != nil {
 		return err
 	}
-	doc.Then = then
 	s.Phase("forecast", int64(len(w.origins)))
 	known, err := b.Beside(ctx, p, w.origins[0]) // what it is for the others too: they are all after its end
 	if err != nil {
@@ -171,26 +168,37 @@ func (s *Step) monitor(ctx context.Context, m *Model, o MonitorOptions) (err err
 		s.Add(1)
 	}
 	doc.Now = doc.Blocks[len(doc.Blocks)-1].Measured
-	s.Phase("compare", 0)
 	doc.Findings = append(doc.Findings, drift.Decay(doc.Now, doc.Then, origins, o.Limits)...)
 	doc.Drift = len(doc.Findings) > 0
-	learned, _ := history.Frequency.Step(b.Manifest.Origin)
-	doc.Columns = drift.Shifts(history, learned, p, w.end-calendar.Step(w.steps), w.end, schema.Target)
 	for _, c := range doc.Columns {
 		if finding, ok := c.Finding(o.Limits); ok {
 			doc.Findings = append(doc.Findings, finding)
 		}
 	}
-	doc.NewSeries = unknownSeries(p, history)
 	s.tellMonitoring(doc)
 	return s.WriteJSON(ctx, monitorName, doc)
 }
 
+// lookBack compares the window with the history that the model learned from, which is needed no longer than that, and scores its backtest by
+// origin.
+func lookBack(ctx context.Context, m *Model, b *bundle.Bundle, p *panel.Panel, w window, target string, doc *Monitoring) (origins []metric.Scores, err error) {
+	history, err := b.History(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if doc.Then, origins, err = backtestScores(ctx, m, history, w.steps); err != nil {
+		return nil, err
+	}
+	doc.Columns = drift.Shifts(history, w.learned, p, w.end-calendar.Step(w.steps), w.end, target)
+	doc.NewSeries = unknownSeries(p, history)
+	return origins, nil
+}
+
 // window are the steps since a model was fitted, in blocks.
 type window struct {
-	steps   int
-	end     calendar.Step
-	origins []calendar.Step // the oldest first
+	steps        int
+	learned, end calendar.Step
+	origins      []calendar.Step // the oldest first
 }
 
 func windowOf(p *panel.Panel, m bundle.Manifest, horizon int) (window, error) {
@@ -215,7 +223,7 @@ func windowOf(p *panel.Panel, m bundle.Manifest, horizon int) (window, error) {
 		err := fmt.Errorf("the data end on %s: %d new steps are too few to judge by, %d are enough", p.Frequency.Day(end), max(0, fresh), least)
 		return window{}, &Error{Kind: KindNothing, Op: op, Err: err, Hint: "ask again when there are more sales"}
 	}
-	w := window{steps: min(horizon, fresh), end: end}
+	w := window{steps: min(horizon, fresh), learned: learned, end: end}
 	for o := end - calendar.Step(w.steps); o >= learned && len(w.origins) < maxBlocks; o -= calendar.Step(w.steps) {
 		w.origins = append(w.origins, o)
 	}
@@ -288,22 +296,46 @@ func naiveScores(ctx context.Context, r forecast.Request, nonNegative bool) (met
 	return ev.Overall[0], nil
 }
 
-// backtestScores are those of a model's own backtest up to as many steps ahead, in whole and by origin.
+// backtestScores are those of a model's own backtest up to as many steps ahead, in whole and by origin. It is read a part at a time.
 func backtestScores(ctx context.Context, m *Model, history *panel.Panel, steps int) (out drift.Measured, origins []metric.Scores, err error) {
-	past, err := readBacktest(ctx, m.reader, m.URL)
+	raw, err := m.reader.ReadFile(ctx, backtestName, maxBacktest)
 	if err != nil {
 		return out, nil, err
 	}
-	ensemble, naive := slices.Index(past.Models, primaryModel), slices.Index(past.Models, baselineModel)
-	past = past.Filter(func(i int) bool {
-		return int(past.Horizon[i]) <= steps && (int(past.Model[i]) == ensemble || int(past.Model[i]) == naive)
-	})
-	if ensemble < 0 || naive < 0 || past.Rows() == 0 {
+	damaged := func(err error) error { return fmt.Errorf("score %s at %s: %w", backtestName, m.URL, err) }
+	past, err := columnar.OpenPredictions(bytes.NewReader(raw))
+	if err != nil {
+		return out, nil, damaged(err)
+	}
+	cutoffs, _, err := past.Span(ctx)
+	if err != nil {
+		return out, nil, damaged(err)
+	}
+	head := past.Head()
+	ensemble, naive := slices.Index(head.Models, primaryModel), slices.Index(head.Models, baselineModel)
+	if ensemble < 0 || naive < 0 || len(cutoffs) == 0 {
 		return out, nil, &Error{Kind: KindInputMissing, Op: "monitor the model at " + m.URL, Err: errors.New("its backtest has no forecasts to compare with"), Hint: "train it on a longer history"}
 	}
-	ev, err := metric.Evaluate(history, past)
+	sc, err := metric.NewScorer(head, history.Frequency, cutoffs, steps)
+	if err == nil {
+		err = sc.AddPanel(history)
+	}
 	if err != nil {
-		return out, nil, fmt.Errorf("score %s at %s: %w", backtestName, m.URL, err)
+		return out, nil, damaged(err)
+	}
+	for rows, err := range past.Blocks(ctx) {
+		if err == nil {
+			err = sc.Add(rows.Filter(func(i int) bool {
+				return int(rows.Horizon[i]) <= steps && (int(rows.Model[i]) == ensemble || int(rows.Model[i]) == naive)
+			}))
+		}
+		if err != nil {
+			return out, nil, damaged(err)
+		}
+	}
+	ev, err := sc.Finish()
+	if err != nil {
+		return out, nil, damaged(err)
 	}
 	out.Model, out.Baseline = ev.Overall[ensemble], ev.Overall[naive]
 	return out, ev.ByOrigin[ensemble], nil

@@ -458,15 +458,6 @@ func (r *registrar) champion(ctx context.Context, v track.Version, candidate met
 
 // pastOf is what a model at rest forecast at its own test origins.
 func pastOf(ctx context.Context, files bundle.Reader, at, name string) (*backtest.Predictions, error) {
-	past, err := readBacktest(ctx, files, at)
-	if err != nil {
-		return nil, err
-	}
-	return pointsOf(metric.Contender{Predictions: past, Model: name}, name)
-}
-
-// readBacktest is what a model at rest, its members and the naive forecast said at its test origins.
-func readBacktest(ctx context.Context, files bundle.Reader, at string) (*backtest.Predictions, error) {
 	raw, err := files.ReadFile(ctx, backtestName, maxBacktest)
 	if err != nil {
 		return nil, err
@@ -475,7 +466,7 @@ func readBacktest(ctx context.Context, files bundle.Reader, at string) (*backtes
 	if err != nil {
 		return nil, fmt.Errorf("read %s at %s: %w", backtestName, at, err)
 	}
-	return past, nil
+	return pointsOf(metric.Contender{Predictions: past, Model: name}, name)
 }
 
 // onto returns the rows of p whose series q has too, with q's series.
