@@ -22,10 +22,8 @@ import (
 )
 
 const (
-	// MonitoringSchema names the version of monitor.json.
-	MonitoringSchema = "salescast.monitoring/v1"
-	monitorStep      = "monitor"
-	monitorName      = "monitor.json"
+	monitorStep = "monitor"
+	monitorName = "monitor.json"
 	// maxBlocks is how far a model's way since its training is shown.
 	maxBlocks = 12
 )
@@ -42,47 +40,14 @@ type MonitorOptions struct {
 	Force       bool `json:"-"`
 }
 
-// Monitoring is monitor.json.
-type Monitoring struct {
-	Schema string `json:"schema"`
-	// Model is the address as it was asked for, URL where that was found.
-	Model string `json:"model"`
-	URL   string `json:"url"`
-	// Learned is the last day that the model was fitted on. From and To are the days of the window that the verdict is of, Steps its length.
-	Learned calendar.Day `json:"learned"`
-	From    calendar.Day `json:"from"`
-	To      calendar.Day `json:"to"`
-	Steps   int          `json:"steps"`
-	// Series are those of the data, NewSeries those among them that the model does not know.
-	Series    int `json:"series"`
-	NewSeries int `json:"new_series"`
-	// Drift says whether any finding is drift.
-	Drift    bool            `json:"drift"`
-	Findings []drift.Finding `json:"findings"`
-	Limits   drift.Limits    `json:"limits"`
-	// Now are the scores of the window, Then those of the backtest as many steps ahead.
-	Now  drift.Measured `json:"now"`
-	Then drift.Measured `json:"then"`
-	// Blocks are the windows since Learned, the oldest first, each forecast from the step before it; the last is Now.
-	Blocks []Block `json:"blocks"`
-	// Columns are the data of the window beside those that the model learned from.
-	Columns []drift.Shift `json:"columns"`
-}
-
-// Block is one window.
-type Block struct {
-	Cutoff calendar.Day `json:"cutoff"`
-	drift.Measured
-}
-
 // Monitor measures a model on the sales of validate's panel that came after those it was fitted on: it forecasts them again, as it would
-// have, and compares its scores with those of its backtest, and the data with its history. It writes monitor.json, the window's
-// forecasts beside the sales, and scores by series. Too few new sales are KindNothing. Drift is a warning, and with FailOnDrift the answer is
+// have, and compares its scores with those of its backtest, and the data with its history. It writes monitor.json and report.html, the
+// window's forecasts beside the sales, and scores by series. Too few new sales are KindNothing. Drift is a warning, and with FailOnDrift the answer is
 // Drift and the error KindDrift; the step is done all the same.
 func Monitor(ctx context.Context, env Env, m *Model, o MonitorOptions) (*Result, error) {
 	spec := stepSpec{
 		Name: monitorStep, Options: o, Inputs: []string{"validate"}, Force: o.Force, Sources: []artifact.Input{{Step: m.URL, Digest: m.Digest}},
-		Salt: map[string]string{"monitoring": MonitoringSchema},
+		Salt: map[string]string{"monitoring": drift.Schema},
 	}
 	res, err := runStep(ctx, env, spec, func(ctx context.Context, s *Step) error { return s.monitor(ctx, m, o) })
 	if err != nil || !o.FailOnDrift {
@@ -98,7 +63,7 @@ func Monitor(ctx context.Context, env Env, m *Model, o MonitorOptions) (*Result,
 }
 
 // ReadMonitoring reads what Monitor wrote.
-func ReadMonitoring(ctx context.Context, env Env) (doc Monitoring, err error) {
+func ReadMonitoring(ctx context.Context, env Env) (doc drift.Report, err error) {
 	in, err := OpenStep(ctx, env.Store, monitorStep)
 	if err == nil {
 		err = in.readJSON(ctx, monitorName, &doc)
@@ -106,7 +71,7 @@ func ReadMonitoring(ctx context.Context, env Env) (doc Monitoring, err error) {
 	return doc, err
 }
 
-func drifted(doc Monitoring) error {
+func drifted(doc drift.Report) error {
 	var said []string
 	for _, f := range doc.Findings {
 		if f.Severity == drift.Drift {
@@ -144,9 +109,9 @@ func (s *Step) monitor(ctx context.Context, m *Model, o MonitorOptions) (err err
 		return err
 	}
 	f := p.Frequency
-	doc := Monitoring{
-		Schema: MonitoringSchema, Model: o.Model, URL: m.URL, Learned: b.Manifest.Origin, From: f.Day(w.origins[len(w.origins)-1] + 1), To: f.Day(w.end), Steps: w.steps,
-		Series: p.Series(), Findings: []drift.Finding{}, Limits: o.Limits,
+	doc := drift.Report{
+		Schema: drift.Schema, Model: o.Model, URL: m.URL, Learned: b.Manifest.Origin, From: f.Day(w.origins[len(w.origins)-1] + 1), To: f.Day(w.end), Steps: w.steps,
+		Series: p.Series(), Limits: o.Limits,
 	}
 	s.Phase("backtest", 0)
 	origins, err := lookBack(ctx, m, b, p, w, schema.Target, &doc)
@@ -168,20 +133,17 @@ func (s *Step) monitor(ctx context.Context, m *Model, o MonitorOptions) (err err
 		s.Add(1)
 	}
 	doc.Now = doc.Blocks[len(doc.Blocks)-1].Measured
-	doc.Findings = append(doc.Findings, drift.Decay(doc.Now, doc.Then, origins, o.Limits)...)
-	doc.Drift = len(doc.Findings) > 0
-	for _, c := range doc.Columns {
-		if finding, ok := c.Finding(o.Limits); ok {
-			doc.Findings = append(doc.Findings, finding)
-		}
-	}
+	doc.Judge(origins)
 	s.tellMonitoring(doc)
-	return s.WriteJSON(ctx, monitorName, doc)
+	if err := s.WriteJSON(ctx, monitorName, doc); err != nil {
+		return err
+	}
+	return s.write(ctx, "report.html", 0, doc.WriteHTML)
 }
 
 // lookBack compares the window with the history that the model learned from, which is needed no longer than that, and scores its backtest by
 // origin.
-func lookBack(ctx context.Context, m *Model, b *bundle.Bundle, p *panel.Panel, w window, target string, doc *Monitoring) (origins []metric.Scores, err error) {
+func lookBack(ctx context.Context, m *Model, b *bundle.Bundle, p *panel.Panel, w window, target string, doc *drift.Report) (origins []metric.Scores, err error) {
 	history, err := b.History(ctx)
 	if err != nil {
 		return nil, err
@@ -244,9 +206,9 @@ func enough(f calendar.Frequency) int {
 }
 
 // again forecasts a block as the model would have from its origin, and scores it. The last is kept: it is written to the step.
-func (s *Step) again(ctx context.Context, b *bundle.Bundle, known *bundle.Known, r forecast.Request, last bool) (Block, error) {
+func (s *Step) again(ctx context.Context, b *bundle.Bundle, known *bundle.Known, r forecast.Request, last bool) (drift.Block, error) {
 	p := r.Panel
-	out := Block{Cutoff: p.Frequency.Day(r.Origin)}
+	out := drift.Block{Cutoff: p.Frequency.Day(r.Origin)}
 	var f *forecast.Prediction
 	var err error
 	if known == nil {
@@ -356,7 +318,7 @@ func unknownSeries(p, history *panel.Panel) int {
 }
 
 // tellMonitoring records the headline figures, and warns of every finding.
-func (s *Step) tellMonitoring(doc Monitoring) {
+func (s *Step) tellMonitoring(doc drift.Report) {
 	s.Rows("series", int64(doc.Series))
 	s.Rows("new_series", int64(doc.NewSeries))
 	for name, scores := range map[string]metric.Scores{"": doc.Now.Model, "backtest_": doc.Then.Model, "baseline_": doc.Now.Baseline} {

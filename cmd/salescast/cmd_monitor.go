@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"salescast/pkg/drift"
 	"salescast/pkg/metric"
 	"salescast/tasks"
 )
@@ -30,8 +31,8 @@ sales, four weeks of weekly ones, or three months of monthly ones, is nothing to
 The model is a workspace, the folder of an ensemble, models:/NAME@ALIAS or models:/NAME/VERSION. What the
 configuration does not say of the data is as it was for the model, as in "salescast forecast --model".
 
-Validates data.source into validate/. Writes monitor/ in the workspace: monitor.json, predictions.csv and
-predictions.parquet (the forecasts beside the sales) and scores_by_series.csv.`,
+Validates data.source into validate/. Writes monitor/ in the workspace: monitor.json and report.html,
+predictions.csv and predictions.parquet (the forecasts beside the sales) and scores_by_series.csv.`,
 		Example: `  salescast monitor -w runs/today --model models:/sales_forecast_ensemble@champion
   salescast monitor -w runs/today --model runs/bakery --set data.source=new_sales.csv --fail-on-drift`,
 		Args: cobra.NoArgs,
@@ -58,7 +59,7 @@ predictions.parquet (the forecasts beside the sales) and scores_by_series.csv.`,
 					if rerr != nil {
 						return res, errors.Join(err, rerr)
 					}
-					a.summary = monitorSummary(doc, res)
+					a.summary = monitorSummary(doc, res, env.Store.URL("monitor/report.html"))
 				}
 				return res, err
 			})
@@ -72,7 +73,7 @@ predictions.parquet (the forecasts beside the sales) and scores_by_series.csv.`,
 }
 
 // monitorSummary is what a person sees: the model now, and as it was measured when it was made.
-func monitorSummary(doc tasks.Monitoring, r *tasks.Result) string {
+func monitorSummary(doc drift.Report, r *tasks.Result, report string) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "\n%s learned until %s.\nThe last %s, %s to %s, forecast again from %s:\n\n", doc.Model, doc.Learned, plural(doc.Steps, "step"), doc.From, doc.To, doc.Blocks[len(doc.Blocks)-1].Cutoff)
 	fmt.Fprintf(&b, "  %-20s %8s %8s %8s %14s\n", "", "WAPE", "RMSSE", "bias", "95 % coverage")
@@ -91,6 +92,6 @@ func monitorSummary(doc tasks.Monitoring, r *tasks.Result) string {
 	for _, f := range doc.Findings {
 		fmt.Fprintf(&b, "  %s: %s\n", f.Severity, f.Message)
 	}
-	fmt.Fprintf(&b, "\n%s in %s\n", r.Status, seconds(r.Timings["total"]))
+	fmt.Fprintf(&b, "\n  report    %s\n\n%s in %s\n", report, r.Status, seconds(r.Timings["total"]))
 	return b.String()
 }
