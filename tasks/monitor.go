@@ -12,7 +12,6 @@ import (
 	"salescast/pkg/artifact"
 	"salescast/pkg/backtest"
 	"salescast/pkg/bundle"
-	"salescast/pkg/calendar"
 	"salescast/pkg/columnar"
 	"salescast/pkg/drift"
 	"salescast/pkg/forecast"
@@ -24,8 +23,6 @@ import (
 const (
 	monitorStep = "monitor"
 	monitorName = "monitor.json"
-	// maxBlocks is how far a model's way since its training is shown.
-	maxBlocks = 12
 )
 
 // MonitorOptions ask how a model does on the sales since it was made.
@@ -110,7 +107,7 @@ func (s *Step) monitor(ctx context.Context, m *Model, o MonitorOptions) (err err
 	}
 	f := p.Frequency
 	doc := drift.Report{
-		Schema: drift.Schema, Model: o.Model, URL: m.URL, Learned: b.Manifest.Origin, From: f.Day(w.origins[len(w.origins)-1] + 1), To: f.Day(w.end), Steps: w.steps,
+		Schema: drift.Schema, Model: o.Model, URL: m.URL, Learned: b.Manifest.Origin, From: f.Day(w.Origins[len(w.Origins)-1] + 1), To: f.Day(w.End), Steps: w.Steps,
 		Series: p.Series(), Limits: o.Limits,
 	}
 	s.Phase("backtest", 0)
@@ -118,16 +115,16 @@ func (s *Step) monitor(ctx context.Context, m *Model, o MonitorOptions) (err err
 	if err != nil {
 		return err
 	}
-	s.Phase("forecast", int64(len(w.origins)))
-	known, err := b.Beside(ctx, p, w.origins[0]) // what it is for the others too: they are all after its end
+	s.Phase("forecast", int64(len(w.Origins)))
+	known, err := b.Beside(ctx, p, w.Origins[0]) // what it is for the others too: they are all after its end
 	if err != nil {
 		return err
 	}
-	for i, origin := range w.origins {
-		r := forecast.Request{Panel: p, Origin: origin, Horizon: w.steps, Levels: b.Manifest.Levels}
-		block, err := s.again(ctx, b, known, r, i == len(w.origins)-1)
+	for i, origin := range w.Origins {
+		r := forecast.Request{Panel: p, Origin: origin, Horizon: w.Steps, Levels: b.Manifest.Levels}
+		block, err := s.again(ctx, b, known, r, i == len(w.Origins)-1)
 		if err != nil {
-			return forecastError(err, w.steps)
+			return forecastError(err, w.Steps)
 		}
 		doc.Blocks = append(doc.Blocks, block)
 		s.Add(1)
@@ -143,66 +140,40 @@ func (s *Step) monitor(ctx context.Context, m *Model, o MonitorOptions) (err err
 
 // lookBack compares the window with the history that the model learned from, which is needed no longer than that, and scores its backtest by
 // origin.
-func lookBack(ctx context.Context, m *Model, b *bundle.Bundle, p *panel.Panel, w window, target string, doc *drift.Report) (origins []metric.Scores, err error) {
+func lookBack(ctx context.Context, m *Model, b *bundle.Bundle, p *panel.Panel, w drift.Window, target string, doc *drift.Report) (origins []metric.Scores, err error) {
 	history, err := b.History(ctx)
 	if err != nil {
 		return nil, err
 	}
-	if doc.Then, origins, err = backtestScores(ctx, m, history, w.steps); err != nil {
+	if doc.Then, origins, err = backtestScores(ctx, m, history, w.Steps); err != nil {
 		return nil, err
 	}
-	doc.Columns = drift.Shifts(history, w.learned, p, w.end-calendar.Step(w.steps), w.end, target)
-	doc.NewSeries = unknownSeries(p, history)
+	doc.Columns, doc.NewSeries = w.Compare(history, p, target)
 	return origins, nil
 }
 
-// window are the steps since a model was fitted, in blocks.
-type window struct {
-	steps        int
-	learned, end calendar.Step
-	origins      []calendar.Step // the oldest first
-}
-
-func windowOf(p *panel.Panel, m bundle.Manifest, horizon int) (window, error) {
+// windowOf lays out the steps of p that the model has not learned from. Too few of them are KindNothing.
+func windowOf(p *panel.Panel, m bundle.Manifest, horizon int) (w drift.Window, err error) {
 	op := "monitor the model that learned until " + m.Origin.String()
 	if p.Frequency != m.Frequency {
-		return window{}, &Error{Kind: KindConfig, Op: op, Err: fmt.Errorf("the data are %s, and the model was made with %s", p.Frequency, m.Frequency), Hint: "set data.frequency as it was for the model"}
+		return w, &Error{Kind: KindConfig, Op: op, Err: fmt.Errorf("the data are %s, and the model was made with %s", p.Frequency, m.Frequency), Hint: "set data.frequency as it was for the model"}
 	}
 	if horizon < 1 || horizon > m.Horizon {
-		return window{}, &Error{Kind: KindConfig, Op: op, Err: fmt.Errorf("it forecasts 1 to %d steps, not %d", m.Horizon, horizon), Hint: "leave forecast.horizon to the model"}
+		return w, &Error{Kind: KindConfig, Op: op, Err: fmt.Errorf("it forecasts 1 to %d steps, not %d", m.Horizon, horizon), Hint: "leave forecast.horizon to the model"}
 	}
 	end, ok := p.End()
 	if !ok {
-		return window{}, &Error{Kind: KindData, Op: op, Err: errors.New("the panel has no observed sale")}
+		return w, &Error{Kind: KindData, Op: op, Err: errors.New("the panel has no observed sale")}
 	}
 	learned, ok := p.Frequency.Step(m.Origin)
 	if !ok {
-		return window{}, fmt.Errorf("%s: that is not on the grid %s", op, p.Frequency)
+		return w, fmt.Errorf("%s: that is not on the grid %s", op, p.Frequency)
 	}
-	least := min(horizon, enough(p.Frequency))
-	fresh := int(end - learned)
-	if fresh < least {
+	if fresh, least := int(end-learned), min(horizon, drift.Enough(p.Frequency)); fresh < least {
 		err := fmt.Errorf("the data end on %s: %d new steps are too few to judge by, %d are enough", p.Frequency.Day(end), max(0, fresh), least)
-		return window{}, &Error{Kind: KindNothing, Op: op, Err: err, Hint: "ask again when there are more sales"}
+		return w, &Error{Kind: KindNothing, Op: op, Err: err, Hint: "ask again when there are more sales"}
 	}
-	w := window{steps: min(horizon, fresh), learned: learned, end: end}
-	for o := end - calendar.Step(w.steps); o >= learned && len(w.origins) < maxBlocks; o -= calendar.Step(w.steps) {
-		w.origins = append(w.origins, o)
-	}
-	slices.Reverse(w.origins)
-	return w, nil
-}
-
-// enough is the number of steps from which on a model is judged: a week, a month, a quarter.
-func enough(f calendar.Frequency) int {
-	switch f.Unit {
-	case calendar.Daily:
-		return 7
-	case calendar.Weekly:
-		return 4
-	case calendar.Monthly:
-	}
-	return 3
+	return drift.NewWindow(learned, end, horizon), nil
 }
 
 // again forecasts a block as the model would have from its origin, and scores it. The last is kept: it is written to the step.
@@ -301,20 +272,6 @@ func backtestScores(ctx context.Context, m *Model, history *panel.Panel, steps i
 	}
 	out.Model, out.Baseline = ev.Overall[ensemble], ev.Overall[naive]
 	return out, ev.ByOrigin[ensemble], nil
-}
-
-func unknownSeries(p, history *panel.Panel) int {
-	known := map[string]bool{}
-	for h := range history.Series() {
-		known[bundle.JoinID(history.ID(h))] = true
-	}
-	n := 0
-	for i := range p.Series() {
-		if !known[bundle.JoinID(p.ID(i))] {
-			n++
-		}
-	}
-	return n
 }
 
 // tellMonitoring records the headline figures, and warns of every finding.

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"math"
 	"slices"
-	"strings"
 
 	"salescast/pkg/calendar"
 	"salescast/pkg/metric"
@@ -41,30 +40,25 @@ type Shift struct {
 	Precedents int          `json:"precedents"`
 }
 
-// Shifts compares each column of the steps after from and up to to of p, a window, with the history up to its end. The columns are the
-// target, by the name that is given, and the covariates that both have. A Shift without any value in the history or the window has NaN.
-func Shifts(history *panel.Panel, end calendar.Step, p *panel.Panel, from, to calendar.Step, target string) []Shift {
-	place := map[string]int{}
-	for s := range history.Series() {
-		place[strings.Join(history.ID(s), "\x1f")] = s
-	}
-	series := make([]int, p.Series())
-	for s := range series {
-		var ok bool
-		if series[s], ok = place[strings.Join(p.ID(s), "\x1f")]; !ok {
-			series[s] = -1
+// Compare tells how far each column of p in the window's last block is from the history up to the step that was learned until, and how many
+// of p's series the history lacks. The columns are the target, by the name that is given, and the covariates that both have. A Shift without
+// any value in the history or the block has NaN.
+func (w Window) Compare(history, p *panel.Panel, target string) (shifts []Shift, unknown int) {
+	c := comparison{history: history, p: p, series: places(history, p), end: w.Learned, from: w.End - calendar.Step(w.Steps), to: w.End}
+	for _, at := range c.series {
+		if at < 0 {
+			unknown++
 		}
 	}
-	w := windows{history: history, p: p, series: series, end: end, from: from, to: to}
-	out := []Shift{w.shift(target, history.Target, p.Target)}
-	for _, c := range p.Covariates {
-		for _, h := range history.Covariates {
-			if h.Name == c.Name {
-				out = append(out, w.shift(c.Name, h.Values, c.Values))
+	shifts = append(shifts, c.shift(target, history.Target, p.Target))
+	for _, mine := range p.Covariates {
+		for _, past := range history.Covariates {
+			if past.Name == mine.Name {
+				shifts = append(shifts, c.shift(mine.Name, past.Values, mine.Values))
 			}
 		}
 	}
-	return out
+	return shifts, unknown
 }
 
 // Finding is what a shift means: nothing within the limits, or within what the history did by itself.
@@ -86,8 +80,8 @@ func (s Shift) Finding(l Limits) (Finding, bool) {
 	return f, true
 }
 
-// windows are those that are compared.
-type windows struct {
+// comparison is of the steps after from and up to to of p with the history up to its end.
+type comparison struct {
 	history, p    *panel.Panel
 	series        []int // of p in history; -1 for none
 	end, from, to calendar.Step
@@ -96,36 +90,17 @@ type windows struct {
 // histogram counts values by cell, the last of which is of what is unknown.
 type histogram [cells + 2]int
 
-func (w windows) shift(name string, past, now []float32) Shift {
-	sizes := w.sizes(past)
-	edges := w.edges(past, sizes)
-	length := int(w.to - w.from)
-	var all, latest histogram
-	earlier := map[int]*histogram{}
-	first := calendar.Step(math.MaxInt32)
-	for s := range w.history.Series() {
-		lo, hi := w.history.Span(s)
-		first = min(first, w.history.Start[s])
-		for r := lo; r < hi; r++ {
-			back := int(w.end) - int(w.history.Start[s]) - (r - lo) // 0 at the end
-			if back < 0 {
-				break
-			}
-			k := back / length
-			if earlier[k] == nil {
-				earlier[k] = &histogram{}
-			}
-			c := cellOf(edges, past[r], sizes[s])
-			earlier[k][c]++
-			all[c]++
-		}
-	}
-	for s, h := range w.series {
+func (x comparison) shift(name string, past, now []float32) Shift {
+	sizes := x.sizes(past)
+	edges := x.edges(past, sizes)
+	all, earlier := x.count(edges, past, sizes)
+	var latest histogram
+	for s, h := range x.series {
 		if h < 0 {
 			continue
 		}
-		for at := w.from + 1; at <= w.to; at++ {
-			if r, ok := w.p.Row(s, at); ok {
+		for at := x.from + 1; at <= x.to; at++ {
+			if r, ok := x.p.Row(s, at); ok {
 				latest[cellOf(edges, now[r], sizes[h])]++
 			}
 		}
@@ -135,13 +110,10 @@ func (w windows) shift(name string, past, now []float32) Shift {
 	out.KS, out.PSI = distance(&all, &latest, coarse)
 	out.Rows, out.Missing = latest.rows()
 	_, out.PastMissing = all.rows()
-	for k, h := range earlier {
-		if int(w.end)-(k+1)*length+1 < int(first) {
-			continue // the history begins within it
-		}
-		var rest histogram
+	for _, h := range earlier {
+		rest := all
 		for c := range rest {
-			rest[c] = all[c] - h[c]
+			rest[c] -= h[c]
 		}
 		ks, psi := distance(&rest, h, coarse)
 		if !ks.Defined() {
@@ -151,6 +123,34 @@ func (w windows) shift(name string, past, now []float32) Shift {
 		out.PastKS, out.PastPSI = larger(out.PastKS, ks), larger(out.PastPSI, psi)
 	}
 	return out
+}
+
+// count are the values of the history, in all and by window of its own, counted back from its end. A window that the history begins within
+// is none.
+func (x comparison) count(edges []float64, values []float32, sizes []float64) (all histogram, earlier []*histogram) {
+	length := int(x.to - x.from)
+	first := x.end
+	for _, start := range x.history.Start {
+		first = min(first, start)
+	}
+	for range (int(x.end-first) + 1) / length {
+		earlier = append(earlier, &histogram{})
+	}
+	for s, start := range x.history.Start {
+		lo, hi := x.history.Span(s)
+		for r := lo; r < hi; r++ {
+			back := int(x.end-start) - (r - lo) // 0 at the end
+			if back < 0 {
+				break
+			}
+			c := cellOf(edges, values[r], sizes[s])
+			all[c]++
+			if k := back / length; k < len(earlier) {
+				earlier[k][c]++
+			}
+		}
+	}
+	return all, earlier
 }
 
 func nan() metric.Value { return metric.Value(math.NaN()) }
@@ -163,11 +163,11 @@ func larger(a, b metric.Value) metric.Value {
 }
 
 // sizes are the mean sizes of each series' values in the history; 1 where they are all zero or unknown.
-func (w windows) sizes(values []float32) []float64 {
-	out := make([]float64, w.history.Series())
+func (x comparison) sizes(values []float32) []float64 {
+	out := make([]float64, x.history.Series())
 	for s := range out {
-		lo, hi := w.history.Span(s)
-		hi = min(hi, lo+max(0, int(w.end-w.history.Start[s])+1))
+		lo, hi := x.history.Span(s)
+		hi = min(hi, lo+max(0, int(x.end-x.history.Start[s])+1))
 		sum, n := 0.0, 0
 		for _, v := range values[lo:hi] {
 			if v == v {
@@ -183,12 +183,12 @@ func (w windows) sizes(values []float32) []float64 {
 }
 
 // edges are the distinct values at the quantiles of the history, increasing: upper ends of cells.
-func (w windows) edges(values []float32, sizes []float64) []float64 {
-	stride := max(1, w.history.Rows()/maxSample)
+func (x comparison) edges(values []float32, sizes []float64) []float64 {
+	stride := max(1, x.history.Rows()/maxSample)
 	var sample []float64
-	for s := range w.history.Series() {
-		lo, hi := w.history.Span(s)
-		hi = min(hi, lo+max(0, int(w.end-w.history.Start[s])+1))
+	for s := range x.history.Series() {
+		lo, hi := x.history.Span(s)
+		hi = min(hi, lo+max(0, int(x.end-x.history.Start[s])+1))
 		for r := lo; r < hi; r++ {
 			if v := values[r]; v == v && scattered(r)%uint64(stride) == 0 {
 				sample = append(sample, float64(v)/sizes[s])

@@ -35,7 +35,13 @@ func grid(series, steps int, value func(s, at int) (sale, price float32)) *panel
 // latest compares the last window of p with what came before it.
 func latest(p *panel.Panel) []drift.Shift {
 	end := calendar.Step(p.Rows()/p.Series() - 1)
-	return drift.Shifts(p, end-window, p, end-window, end, "sales")
+	return compare(p, p, end)
+}
+
+// compare is of the last window of p up to end with the history before them.
+func compare(history, p *panel.Panel, end calendar.Step) []drift.Shift {
+	shifts, _ := drift.NewWindow(end-window, end, window).Compare(history, p, "sales")
+	return shifts
 }
 
 // draw is of lognormal sales and of a price that is rarely reduced.
@@ -239,13 +245,13 @@ func TestShiftsOfSeries(t *testing.T) {
 		})
 	}
 	plain := made(6, func(int) float32 { return 1 })
-	want := drift.Shifts(plain, end-window, plain, end-window, end, "sales")
+	want := compare(plain, plain, end)
 	big := made(6, func(s int) float32 { return float32(int(1) << s) })
 	more := made(9, func(int) float32 { return 1 })
 	for name, got := range map[string][]drift.Shift{
-		"sizes":       drift.Shifts(big, end-window, big, end-window, end, "sales"),
-		"order":       drift.Shifts(plain, end-window, plain.Pick([]int{3, 0, 5, 1, 2, 4}), end-window, end, "sales"),
-		"more series": drift.Shifts(plain, end-window, more, end-window, end, "sales"),
+		"sizes":       compare(big, big, end),
+		"order":       compare(plain, plain.Pick([]int{3, 0, 5, 1, 2, 4}), end),
+		"more series": compare(plain, more, end),
 	} {
 		for c := range want {
 			if got[c] != want[c] {
@@ -253,12 +259,15 @@ func TestShiftsOfSeries(t *testing.T) {
 			}
 		}
 	}
-	short := drift.Shifts(plain, 5*window-1, plain, 5*window-1, 6*window-1, "sales")
+	if _, unknown := drift.NewWindow(end-window, end, window).Compare(plain, more, "sales"); unknown != 3 {
+		t.Errorf("%d series are unknown, 3 are", unknown)
+	}
+	short := compare(plain, plain, 6*window-1)
 	if _, found := short[0].Finding(drift.Limits{}); found || short[0].Precedents != 5 {
 		t.Errorf("five windows before are too few to say anything: %+v", short[0])
 	}
 	none := grid(2, 40, func(int, int) (float32, float32) { return 1, float32(math.NaN()) })
-	empty := drift.Shifts(none, 11, none, 11, 39, "sales")
+	empty := compare(none, none, 39)
 	if empty[1].KS.Defined() || empty[0].KS != 0 || empty[1].Missing != 1 {
 		t.Errorf("a column of which nothing is known: %+v", empty)
 	}
