@@ -10,6 +10,9 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"salescast/pkg/artifact"
+	"salescast/pkg/track"
 )
 
 // catalogue is what is served: one slot per address, whose bundle is exchanged whole.
@@ -31,7 +34,7 @@ type slot struct {
 	failure string
 	// since is when it first could not, failed when last.
 	since, failed time.Time
-	// refused is the state that failed.
+	// refused is the state that failed and would fail again; "" where it may be well the next time.
 	refused string
 }
 
@@ -104,11 +107,18 @@ func (c *catalogue) refreshSlot(ctx context.Context, s *slot, force bool) error 
 		}
 		return nil
 	}
+	if err := f.reachable(ctx, limit); err != nil {
+		return c.fail(ctx, s, "", err)
+	}
 	began := c.o.Now()
 	l, err := c.load(ctx, f)
 	debug.FreeOSMemory() // what decoding needed is many times what is kept, and the next load may be weeks away
 	if err != nil {
-		return c.fail(ctx, s, f.state, err)
+		state := f.state
+		if errors.Is(err, artifact.ErrUnavailable) || errors.Is(err, track.ErrUnavailable) || errors.Is(err, context.DeadlineExceeded) {
+			state = "" // the same may be there when it is looked for again
+		}
+		return c.fail(ctx, s, state, err)
 	}
 	c.mu.Lock()
 	if c.closed {

@@ -5,15 +5,18 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"net"
 	"net/http"
 	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
+	"salescast/pkg/bundle"
 	"salescast/pkg/serve"
 	"salescast/pkg/track"
 	"salescast/pkg/track/spool"
@@ -84,9 +87,14 @@ func TestServeFollowsTheAlias(t *testing.T) {
 type keeper struct {
 	track.Registry
 	folder string
+	// away is the name of a file that cannot be read for a while.
+	away *atomic.Value
 }
 
 func (k keeper) ReadFile(_ context.Context, _ track.Version, name string, limit int64) ([]byte, error) {
+	if k.away != nil && k.away.Load() == name {
+		return nil, fmt.Errorf("read %s: %w", name, track.ErrUnavailable)
+	}
 	b, err := os.ReadFile(filepath.Join(k.folder, name))
 	if err == nil && int64(len(b)) > limit {
 		err = errors.New("it is too large")
@@ -102,7 +110,7 @@ func TestServeFromRegistry(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	registry := keeper{spool.NewRegistry(kept, time.Now), filepath.Join(s.folder, "run", "ensemble")}
+	registry := keeper{spool.NewRegistry(kept, time.Now), filepath.Join(s.folder, "run", "ensemble"), nil}
 	gone := filepath.Join(t.TempDir(), "gone")
 	if _, err := registry.Create(t.Context(), track.NewVersion{Model: "sales", Key: "1", Source: gone, Tags: map[string]string{"salescast.bundle": gone}}); err != nil {
 		t.Fatal(err)
@@ -111,6 +119,51 @@ func TestServeFromRegistry(t *testing.T) {
 	s.compare(t, "a version without its workspace", over(t, listen(t, srv)), 6)
 	if err := kept.Close(t.Context()); err != nil {
 		t.Error(err)
+	}
+}
+
+// A new champion that cannot be read for a while, from its first file on or from the middle, is served once it can.
+func TestServeTriesAgain(t *testing.T) {
+	t.Parallel()
+	s := open(t)
+	kept, err := spool.Open(filepath.Join(t.TempDir(), "registry"), 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := kept.Close(context.WithoutCancel(t.Context())); err != nil {
+			t.Error(err)
+		}
+	})
+	registry := keeper{spool.NewRegistry(kept, time.Now), filepath.Join(s.folder, "run", "ensemble"), &atomic.Value{}}
+	gone := filepath.Join(t.TempDir(), "gone")
+	for i, source := range []string{filepath.Join(s.folder, "run"), gone + "2", gone + "3"} {
+		if _, err := registry.Create(t.Context(), track.NewVersion{Model: "sales", Key: strconv.Itoa(i), Source: source, Tags: map[string]string{"salescast.bundle": source}}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	champion := func(version string) {
+		t.Helper()
+		if err := registry.SetAlias(t.Context(), "sales", "champion", version); err != nil {
+			t.Fatal(err)
+		}
+	}
+	champion("1")
+	srv := s.start(t, func(o *serve.Options) {
+		o.Models, o.Registry, o.Poll = []string{"models:/sales@champion"}, registry, 20*time.Millisecond
+	})
+	url := listen(t, srv)
+	await(t, url, `"version":"1"`)
+	for i, file := range []string{bundle.Name, bundle.HistoryName} {
+		registry.away.Store(file)
+		version := strconv.Itoa(i + 2)
+		champion(version)
+		await(t, url, "read "+file)
+		await(t, url, `"version":"`+strconv.Itoa(i+1)+`"`)
+		registry.away.Store("")
+		await(t, url, `"version":"`+version+`"`)
+		await(t, url, `"failures":[]`)
+		s.compare(t, "version "+version, over(t, url), 6)
 	}
 }
 

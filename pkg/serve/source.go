@@ -21,6 +21,9 @@ import (
 // ensembleName is the folder of the bundle in a workspace, and the name of the model that combines the others.
 const ensembleName = "ensemble"
 
+// maxManifest bounds the description of a bundle.
+const maxManifest = 64 << 20
+
 // bundleTag names the folder of a registered version's bundle where its source is another form of the model.
 const bundleTag = "salescast.bundle"
 
@@ -81,6 +84,8 @@ type found struct {
 	// version is what people call it; state changes whenever there is something new to load.
 	version, state string
 	aliases        []string
+	// away is why the folder is out of reach, where the registry's own files are read instead; nil elsewhere.
+	away error
 	// created is when the version was registered, or else the bundle was written; zero where neither is known.
 	created time.Time
 }
@@ -105,6 +110,7 @@ func (o *Options) find(ctx context.Context, a address, limit time.Duration) (*fo
 	f, etag, err := o.openAt(ctx, at, limit)
 	if kept, ok := o.Registry.(track.Files); ok && err != nil && a.model != "" && ctx.Err() == nil {
 		o.Log.Debug().Err(err).Str("model", a.model).Msg("the model is read from the registry")
+		out.away = fmt.Errorf("open the bundle at %s: %w", at, err)
 		f, err = &folder{kept: func(ctx context.Context, name string, limit int64) ([]byte, error) {
 			return kept.ReadFile(ctx, v, name, limit)
 		}}, nil
@@ -123,6 +129,20 @@ func (o *Options) find(ctx context.Context, a address, limit time.Duration) (*fo
 		out.version = f.manifest.Attempt
 	}
 	return out, nil
+}
+
+// reachable says, within limit, whether what is to be loaded can be read at all: a registry need not keep the files of a version whose folder
+// is out of reach.
+func (f *found) reachable(ctx context.Context, limit time.Duration) error {
+	if f.away == nil {
+		return nil
+	}
+	ctx, cancel := within(ctx, limit)
+	defer cancel()
+	if _, err := f.ReadFile(ctx, bundle.Name, maxManifest); err != nil {
+		return fmt.Errorf("%w; nor does the registry give its files: %w", f.away, err)
+	}
+	return nil
 }
 
 // lookUp finds a version in the registry.

@@ -199,9 +199,15 @@ func TestChampionOfMLflow(t *testing.T) {
 	tracker.Start(t, "/health")
 	served("1", "")
 
-	store.Stop(t)
 	python(move, second)
-	served("1", "s3://sales/runs/1/ensemble")
-	store.Start(t, "/minio/health/live")
 	served(second, "")
+	store.Stop(t)
+	away = time.Now()
+	python(move, "1")
+	served(second, "s3://sales/runs/1/ensemble")
+	if took := time.Since(away); took > 30*time.Second {
+		t.Errorf("it took %v to say that the store is away", took)
+	}
+	store.Start(t, "/minio/health/live")
+	served("1", "")
 }
