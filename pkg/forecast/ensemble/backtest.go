@@ -29,8 +29,17 @@ type Settings struct {
 	Plain bool
 	// Method says how weights are found; empty is [ByLoss].
 	Method Method
+	// Known answers what was known at an origin of the steps after it; nil takes what stands in the panel.
+	Known func(origin calendar.Step) *forecast.Plan
 	// Totals asks [Fit] to calibrate sums too, Alone each member by itself.
 	Totals, Alone bool
+}
+
+func (set Settings) known(p *panel.Panel, origin calendar.Step) *forecast.Plan {
+	if set.Known == nil {
+		return forecast.PlanOf(p, origin)
+	}
+	return set.Known(origin)
 }
 
 // Fitted is what was learned at an origin from the windows known there.
@@ -62,7 +71,7 @@ func Fit(ctx context.Context, p *panel.Panel, schedule backtest.Schedule, points
 	for w := range windows {
 		combined[w] = Combine(f.Weights, windows[w].Points, schedule.Horizon)
 		if !set.Plain {
-			combined[w] = open(p, windows[w].Origin, schedule.Horizon, combined[w])
+			combined[w] = set.open(p, windows[w].Origin, schedule.Horizon, combined[w])
 		}
 	}
 	if set.Totals {
@@ -97,7 +106,7 @@ func (f *Fitted) alone(ctx context.Context, p *panel.Panel, windows []Window, ho
 		own := make([][]float64, len(windows))
 		for w := range windows {
 			if own[w] = slices.Clone(windows[w].Points[m]); !set.Plain {
-				own[w] = open(p, windows[w].Origin, horizon, own[w])
+				own[w] = set.open(p, windows[w].Origin, horizon, own[w])
 			}
 		}
 		c, err := Calibrate(ctx, p, windows, own, horizon, set)
@@ -112,9 +121,9 @@ func (f *Fitted) alone(ctx context.Context, p *panel.Panel, windows []Window, ho
 	return nil
 }
 
-// open is points with NaN where [Close] puts 0: those quantiles are 0 too, and errors of 0 there would make all others too narrow.
-func open(p *panel.Panel, origin calendar.Step, horizon int, points []float64) []float64 {
-	for _, i := range closedSteps(p, ClosedFlags(p, origin), origin, p.Series(), horizon) {
+// open is points with NaN where [closeSteps] puts 0: those quantiles are 0 too, and errors of 0 there would make all others too narrow.
+func (set Settings) open(p *panel.Panel, origin calendar.Step, horizon int, points []float64) []float64 {
+	for _, i := range closedSteps(p, ClosedFlags(p, origin), set.known(p, origin), origin, horizon) {
 		points[i] = math.NaN()
 	}
 	return points
@@ -129,14 +138,14 @@ func (f *Fitted) Predict(ctx context.Context, p *panel.Panel, points Points, hor
 	}
 	copy(out.Point, Combine(f.Weights, all, horizon))
 	if f.Calibration != nil {
-		if err := spread(ctx, f.Calibration, p, identity, f.Origin, horizon, out.Point, out.Quantiles); err != nil {
+		if err := spread(ctx, f.Calibration, p, set.known(p, f.Origin), identity, f.Origin, horizon, out.Point, out.Quantiles); err != nil {
 			return nil, err
 		}
 	} else if err := Uncalibrated(ctx, forecast.Request{Panel: p, Origin: f.Origin, Horizon: horizon, Levels: set.Levels}, out, set.NonNegative); err != nil {
 		return nil, err
 	}
 	if !set.Plain {
-		Close(p, out)
+		closeSteps(out, closedSteps(p, ClosedFlags(p, f.Origin), set.known(p, f.Origin), f.Origin, horizon))
 	}
 	return out, nil
 }

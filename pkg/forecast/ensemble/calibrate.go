@@ -6,6 +6,7 @@ import (
 
 	"salescast/pkg/calendar"
 	"salescast/pkg/conformal"
+	"salescast/pkg/forecast"
 	"salescast/pkg/forecast/seasonal"
 	"salescast/pkg/panel"
 )
@@ -33,7 +34,7 @@ func Calibrate(ctx context.Context, p *panel.Panel, windows []Window, points [][
 			}
 		}
 		if set.Sizes != nil {
-			rows = append(rows, conformal.Rows(sizeFeatures(p, origin, horizon, points[w]), kept))
+			rows = append(rows, conformal.Rows(sizeFeatures(p, set.known(p, origin), origin, horizon, points[w]), kept))
 		}
 	}
 	if set.Sizes != nil {
@@ -42,12 +43,13 @@ func Calibrate(ctx context.Context, p *panel.Panel, windows []Window, points [][
 	return conformal.Fit(ctx, e, p.Series(), o)
 }
 
-// spread writes the calibrated quantiles of the points forecast from origin; series maps the panel's series to those of the calibration.
-func spread(ctx context.Context, c *conformal.Calibration, p *panel.Panel, series func(int) int, origin calendar.Step, horizon int, point, dst []float64) error {
+// spread writes the calibrated quantiles of the points forecast from origin with what plan knows after it; series maps the panel's series
+// to those of the calibration.
+func spread(ctx context.Context, c *conformal.Calibration, p *panel.Panel, plan *forecast.Plan, series func(int) int, origin calendar.Step, horizon int, point, dst []float64) error {
 	var size []float64
 	if c.Sizes != nil {
 		size = make([]float64, len(point))
-		if err := c.Sizes.Factors(ctx, sizeFeatures(p, origin, horizon, point), size); err != nil {
+		if err := c.Sizes.Factors(ctx, sizeFeatures(p, plan, origin, horizon, point), size); err != nil {
 			return err
 		}
 	}

@@ -44,24 +44,24 @@ func ClosedFlags(p *panel.Panel, origin calendar.Step) []int {
 	return out
 }
 
-// Close sets the forecast and its quantiles to 0 where nothing is sold: for series that have ended, see [panel.Panel.Ended], and at the
-// steps where a flag says so: a covariate of two values under which, up to the origin, at least 95 % of at least 5 sales were 0.
-func Close(p *panel.Panel, f *forecast.Prediction) {
-	closeFlagged(p, f, ClosedFlags(p, f.Origin))
+// closeFlagged sets the forecast and its quantiles to 0 where nothing is sold: for series that have ended, see [panel.Panel.Ended], and at
+// the steps where one of flags, see [ClosedFlags], says so.
+func closeFlagged(p *panel.Panel, f *forecast.Prediction, flags []int) {
+	closeSteps(f, closedSteps(p, flags, forecast.PlanOf(p, f.Origin), f.Origin, f.Horizon))
 }
 
-func closeFlagged(p *panel.Panel, f *forecast.Prediction, flags []int) {
-	for _, i := range closedSteps(p, flags, f.Origin, f.Series, f.Horizon) {
+func closeSteps(f *forecast.Prediction, steps []int) {
+	for _, i := range steps {
 		f.Point[i] = 0
 		clear(f.QuantilesAt(i))
 	}
 }
 
-// closedSteps returns the indices, laid out as [forecast.Prediction.Point], of the steps that a flag closes, and of all steps of series
-// that have ended.
-func closedSteps(p *panel.Panel, flags []int, origin calendar.Step, series, horizon int) []int {
+// closedSteps returns the indices, laid out as [forecast.Prediction.Point], of the steps that a flag of the plan closes, and of all steps
+// of series that have ended.
+func closedSteps(p *panel.Panel, flags []int, plan *forecast.Plan, origin calendar.Step, horizon int) []int {
 	var out []int
-	for s := range series {
+	for s := range p.Series() {
 		if p.Ended(s, origin) {
 			for i := range horizon {
 				out = append(out, s*horizon+i)
@@ -70,7 +70,7 @@ func closedSteps(p *panel.Panel, flags []int, origin calendar.Step, series, hori
 		}
 		for _, c := range flags {
 			for h := 1; h <= horizon; h++ {
-				if r, ok := p.Row(s, origin+calendar.Step(h)); ok && p.Covariates[c].Values[r] == 1 {
+				if plan.Value(s, c, h) == 1 {
 					out = append(out, s*horizon+h-1)
 				}
 			}

@@ -143,7 +143,7 @@ func (m *Model) quantiles(ctx context.Context, r forecast.Request, out *forecast
 	}
 	all := make([]float64, len(out.Point)*len(m.calibration.Levels))
 	known := func(s int) int { return m.lookup(r.Panel, s) }
-	if err := spread(ctx, m.calibration, r.Panel, known, r.Origin, r.Horizon, out.Point, all); err != nil {
+	if err := spread(ctx, m.calibration, r.Panel, forecast.PlanOf(r.Panel, r.Origin), known, r.Origin, r.Horizon, out.Point, all); err != nil {
 		return err
 	}
 	individual, err := m.individuals(ctx, r, closed, ask)

@@ -5,6 +5,7 @@ import (
 	"strconv"
 
 	"salescast/pkg/calendar"
+	"salescast/pkg/forecast"
 	"salescast/pkg/panel"
 )
 
@@ -30,11 +31,10 @@ func sizeColumns(p *panel.Panel) []string {
 	return out
 }
 
-// sizeFeatures returns one row for each point of a forecast, laid out as [forecast.Prediction.Point].
-func sizeFeatures(p *panel.Panel, origin calendar.Step, horizon int, points []float64) *panel.Frame {
+// sizeFeatures returns one row for each point of a forecast, laid out as [forecast.Prediction.Point], with what plan knows after the origin.
+func sizeFeatures(p *panel.Panel, plan *forecast.Plan, origin calendar.Step, horizon int, points []float64) *panel.Frame {
 	x := &panel.Frame{Names: sizeColumns(p)}
 	x.Resize(len(points))
-	nan := float32(math.NaN())
 	for s := range p.Series() {
 		own := points[s*horizon : (s+1)*horizon]
 		level, n := 0.0, 0.0
@@ -52,17 +52,12 @@ func sizeFeatures(p *panel.Panel, origin calendar.Step, horizon int, points []fl
 			x.Column(2)[i] = float32(math.Log1p(max(points[i], 0)))
 			x.Column(3)[i] = season(p.Frequency, at)
 			x.Column(4)[i] = float32(cv)
-			r, ok := p.Row(s, at)
 			k := 5
-			for _, c := range p.Covariates {
-				if c.Role != panel.KnownFuture {
-					continue
+			for c := range p.Covariates {
+				if p.Covariates[c].Role == panel.KnownFuture {
+					x.Column(k)[i] = plan.Value(s, c, h)
+					k++
 				}
-				x.Column(k)[i] = nan
-				if ok {
-					x.Column(k)[i] = c.Values[r]
-				}
-				k++
 			}
 		}
 	}

@@ -64,7 +64,7 @@ func calibrateTotals(ctx context.Context, p *panel.Panel, windows []Window, poin
 	closed := make([][]int, len(windows))
 	for w := range windows {
 		if o := windows[w].Origin; !set.Plain {
-			closed[w] = closedSteps(p, ClosedFlags(p, o), o, p.Series(), horizon)
+			closed[w] = closedSteps(p, ClosedFlags(p, o), set.known(p, o), o, horizon)
 		}
 	}
 	var out []Totals
