@@ -7,8 +7,8 @@ import (
 	"github.com/rs/zerolog"
 
 	"salescast/pkg/artifact"
-	"salescast/pkg/columnar"
 	"salescast/pkg/regress"
+	"salescast/pkg/table"
 	"salescast/pkg/track"
 	"salescast/pkg/tune"
 )
@@ -22,8 +22,8 @@ type Env struct {
 	Registry track.Registry
 	// Open opens a store elsewhere, by its address, to read models; nil knows none.
 	Open func(url string) (artifact.Store, error)
-	// Sources lists the files of a source outside the workspace; nil reads this machine's, [columnar.LocalFiles].
-	Sources func(ctx context.Context, source string) ([]columnar.File, error)
+	// Sources lists the files of a source outside the workspace; nil reads this machine's, [table.LocalFiles].
+	Sources func(ctx context.Context, source string) ([]table.File, error)
 	// Learners makes the regression engines by name, and opens what they saved.
 	Learners Learners
 	// Studies opens the storage of tuning's studies, which the step closes; nil has none.

@@ -15,6 +15,7 @@ import (
 	"salescast/pkg/columnar"
 	"salescast/pkg/feature"
 	"salescast/pkg/panel"
+	"salescast/pkg/table"
 )
 
 const (
@@ -52,7 +53,7 @@ func Featurize(ctx context.Context, env Env, o FeaturizeOptions) (*Result, error
 		defer r.Close()
 		f := featurizer{env: env, step: s, options: o, file: r}
 		if err := f.run(ctx); err != nil {
-			if bad, ok := errors.AsType[*columnar.SyntaxError](err); ok {
+			if bad, ok := errors.AsType[*table.SyntaxError](err); ok {
 				return &Error{Kind: KindData, Op: "featurize", Err: err, Hint: bad.Hint}
 			}
 			return err

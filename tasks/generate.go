@@ -5,8 +5,8 @@ import (
 	"fmt"
 
 	"salescast/pkg/calendar"
-	"salescast/pkg/columnar"
 	"salescast/pkg/synth"
+	"salescast/pkg/table/parquet"
 )
 
 // planDays is how far the generated plan reaches beyond the sales: a quarter, the longest horizon that is forecast from it.
@@ -46,7 +46,7 @@ func Generate(ctx context.Context, env Env, o GenerateOptions) (*Result, error) 
 	}
 	spec := stepSpec{Name: "data", Options: o, Seed: o.Seed, Force: o.Force, Salt: map[string]string{"synth": synth.Version}}
 	return runStep(ctx, env, spec, func(ctx context.Context, s *Step) error {
-		d := &dataset{step: s, generator: g, open: map[string]*table{}}
+		d := &dataset{step: s, generator: g, open: map[string]*tableFile{}}
 		for _, x := range g.Stores {
 			d.stores = append(d.stores, x.ID)
 		}
@@ -59,51 +59,51 @@ func Generate(ctx context.Context, env Env, o GenerateOptions) (*Result, error) 
 
 // The columns of the generated tables.
 var (
-	seriesColumns = []columnar.TableColumn{
-		{Name: "date", Type: columnar.Date}, {Name: "store_id", Type: columnar.Text}, {Name: "product_id", Type: columnar.Text},
+	seriesColumns = []parquet.Column{
+		{Name: "date", Type: parquet.Date}, {Name: "store_id", Type: parquet.Text}, {Name: "product_id", Type: parquet.Text},
 	}
-	salesColumns = append(seriesColumns[:3:3], []columnar.TableColumn{
-		{Name: "category", Type: columnar.Text},
-		{Name: "quantity_sold", Type: columnar.Int, Nullable: true},
-		{Name: "unit_price", Type: columnar.Int},
-		{Name: "discount_percent", Type: columnar.Float},
-		{Name: "promo", Type: columnar.Bool},
-		{Name: "closed", Type: columnar.Bool},
-		{Name: "renovation", Type: columnar.Bool},
-		{Name: "sold_out", Type: columnar.Bool},
-		{Name: "revenue", Type: columnar.Float, Nullable: true},
-		{Name: "cost", Type: columnar.Float, Nullable: true},
-		{Name: "profit", Type: columnar.Float, Nullable: true},
+	salesColumns = append(seriesColumns[:3:3], []parquet.Column{
+		{Name: "category", Type: parquet.Text},
+		{Name: "quantity_sold", Type: parquet.Int, Nullable: true},
+		{Name: "unit_price", Type: parquet.Int},
+		{Name: "discount_percent", Type: parquet.Float},
+		{Name: "promo", Type: parquet.Bool},
+		{Name: "closed", Type: parquet.Bool},
+		{Name: "renovation", Type: parquet.Bool},
+		{Name: "sold_out", Type: parquet.Bool},
+		{Name: "revenue", Type: parquet.Float, Nullable: true},
+		{Name: "cost", Type: parquet.Float, Nullable: true},
+		{Name: "profit", Type: parquet.Float, Nullable: true},
 	}...)
-	truthColumns = append(seriesColumns[:3:3], []columnar.TableColumn{
-		{Name: "expected_demand", Type: columnar.Float},
-		{Name: "demand", Type: columnar.Int, Nullable: true},
-		{Name: "on_hand", Type: columnar.Int, Nullable: true},
-		{Name: "stockout", Type: columnar.Bool},
+	truthColumns = append(seriesColumns[:3:3], []parquet.Column{
+		{Name: "expected_demand", Type: parquet.Float},
+		{Name: "demand", Type: parquet.Int, Nullable: true},
+		{Name: "on_hand", Type: parquet.Int, Nullable: true},
+		{Name: "stockout", Type: parquet.Bool},
 	}...)
-	inventoryColumns = append(seriesColumns[:3:3], []columnar.TableColumn{
-		{Name: "inventory_level", Type: columnar.Int},
-		{Name: "reorder_point", Type: columnar.Int},
-		{Name: "days_of_supply", Type: columnar.Float},
+	inventoryColumns = append(seriesColumns[:3:3], []parquet.Column{
+		{Name: "inventory_level", Type: parquet.Int},
+		{Name: "reorder_point", Type: parquet.Int},
+		{Name: "days_of_supply", Type: parquet.Float},
 	}...)
-	trafficColumns = []columnar.TableColumn{
-		{Name: "date", Type: columnar.Date},
-		{Name: "store_id", Type: columnar.Text},
-		{Name: "customer_traffic", Type: columnar.Int},
-		{Name: "weather_impact", Type: columnar.Float},
-		{Name: "is_holiday", Type: columnar.Bool},
+	trafficColumns = []parquet.Column{
+		{Name: "date", Type: parquet.Date},
+		{Name: "store_id", Type: parquet.Text},
+		{Name: "customer_traffic", Type: parquet.Int},
+		{Name: "weather_impact", Type: parquet.Float},
+		{Name: "is_holiday", Type: parquet.Bool},
 	}
-	promotionColumns = []columnar.TableColumn{
-		{Name: "date", Type: columnar.Date},
-		{Name: "product_id", Type: columnar.Text},
-		{Name: "promotion_type", Type: columnar.Text},
-		{Name: "discount_percent", Type: columnar.Float},
+	promotionColumns = []parquet.Column{
+		{Name: "date", Type: parquet.Date},
+		{Name: "product_id", Type: parquet.Text},
+		{Name: "promotion_type", Type: parquet.Text},
+		{Name: "discount_percent", Type: parquet.Float},
 	}
-	eventColumns = []columnar.TableColumn{
-		{Name: "store_id", Type: columnar.Text},
-		{Name: "date", Type: columnar.Date},
-		{Name: "event_type", Type: columnar.Text},
-		{Name: "impact", Type: columnar.Float},
+	eventColumns = []parquet.Column{
+		{Name: "store_id", Type: parquet.Text},
+		{Name: "date", Type: parquet.Date},
+		{Name: "event_type", Type: parquet.Text},
+		{Name: "impact", Type: parquet.Float},
 	}
 )
 
@@ -112,18 +112,18 @@ type dataset struct {
 	step             *Step
 	generator        *synth.Generator
 	stores, products []string
-	open             map[string]*table
+	open             map[string]*tableFile
 	sold, stockouts  int64
 }
 
-// table is one Parquet file of the step.
-type table struct {
-	*columnar.TableWriter
+// tableFile is one Parquet file of the step.
+type tableFile struct {
+	*parquet.TableWriter
 	out *Output
 }
 
 // close ends the file and says how many rows it has.
-func (t *table) close() error {
+func (t *tableFile) close() error {
 	if err := t.Close(); err != nil {
 		return err
 	}
@@ -131,17 +131,17 @@ func (t *table) close() error {
 	return t.out.Close()
 }
 
-func (d *dataset) create(ctx context.Context, name string, columns []columnar.TableColumn) (*table, error) {
+func (d *dataset) create(ctx context.Context, name string, columns []parquet.Column) (*tableFile, error) {
 	out, err := d.step.Create(ctx, name)
 	if err != nil {
 		return nil, err
 	}
-	w, err := columnar.NewTableWriter(out, columns)
+	w, err := parquet.NewTableWriter(out, columns)
 	if err != nil {
 		out.Abort()
 		return nil, fmt.Errorf("data/%s: %w", name, err)
 	}
-	t := &table{w, out}
+	t := &tableFile{w, out}
 	d.open[name] = t
 	return t, nil
 }
@@ -160,7 +160,7 @@ func (d *dataset) write(ctx context.Context) error {
 	}
 	whole := []struct {
 		name    string
-		columns []columnar.TableColumn
+		columns []parquet.Column
 	}{
 		{"customer_traffic", trafficColumns},
 		{"inventory", inventoryColumns},
@@ -213,10 +213,10 @@ func (d *dataset) month(ctx context.Context, m *synth.Month) error {
 	return d.close(name)
 }
 
-func (d *dataset) store(sales *table, b *synth.Block) error {
+func (d *dataset) store(sales *tableFile, b *synth.Block) error {
 	x, stock, visitors := b.Sales(), b.Inventory(), b.Traffic()
-	stores, products := columnar.Coded{Levels: d.stores, Codes: x.Store}, columnar.Coded{Levels: d.products, Codes: x.Product}
-	err := sales.Write(x.Date, stores, products, columnar.Coded{Levels: synth.Categories, Codes: x.Category},
+	stores, products := parquet.Coded{Levels: d.stores, Codes: x.Store}, parquet.Coded{Levels: d.products, Codes: x.Product}
+	err := sales.Write(x.Date, stores, products, parquet.Coded{Levels: synth.Categories, Codes: x.Category},
 		x.Quantity, x.UnitPrice, x.Discount, x.Promo, x.Closed, x.Renovation, x.SoldOut, x.Revenue, x.Cost, x.Profit)
 	if err != nil {
 		return err
@@ -224,23 +224,23 @@ func (d *dataset) store(sales *table, b *synth.Block) error {
 	if err := d.open["truth.parquet"].Write(x.Date, stores, products, x.Expected, x.Demand, x.OnHand, x.Stockout); err != nil {
 		return err
 	}
-	err = d.open["inventory.parquet"].Write(stock.Date, columnar.Coded{Levels: d.stores, Codes: stock.Store},
-		columnar.Coded{Levels: d.products, Codes: stock.Product}, stock.Level, stock.ReorderPoint, stock.DaysOfSupply)
+	err = d.open["inventory.parquet"].Write(stock.Date, parquet.Coded{Levels: d.stores, Codes: stock.Store},
+		parquet.Coded{Levels: d.products, Codes: stock.Product}, stock.Level, stock.ReorderPoint, stock.DaysOfSupply)
 	if err != nil {
 		return err
 	}
 	d.sold, d.stockouts = d.sold+int64(b.SoldRows()), d.stockouts+int64(b.Stockouts)
-	return d.open["customer_traffic.parquet"].Write(visitors.Date, columnar.Coded{Levels: d.stores, Codes: visitors.Store},
+	return d.open["customer_traffic.parquet"].Write(visitors.Date, parquet.Coded{Levels: d.stores, Codes: visitors.Store},
 		visitors.Visitors, visitors.Weather, visitors.Holiday)
 }
 
 func (d *dataset) planned(m *synth.Month) error {
 	o, h := m.Offers(), m.Happenings()
-	err := d.open["promotions.parquet"].Write(o.Date, columnar.Coded{Levels: d.products, Codes: o.Product},
-		columnar.Coded{Levels: synth.PromotionTypes, Codes: o.Type}, o.Discount)
+	err := d.open["promotions.parquet"].Write(o.Date, parquet.Coded{Levels: d.products, Codes: o.Product},
+		parquet.Coded{Levels: synth.PromotionTypes, Codes: o.Type}, o.Discount)
 	if err != nil {
 		return err
 	}
-	return d.open["store_events.parquet"].Write(columnar.Coded{Levels: d.stores, Codes: h.Store}, h.Date,
-		columnar.Coded{Levels: synth.EventTypes, Codes: h.Type}, h.Impact)
+	return d.open["store_events.parquet"].Write(parquet.Coded{Levels: d.stores, Codes: h.Store}, h.Date,
+		parquet.Coded{Levels: synth.EventTypes, Codes: h.Type}, h.Impact)
 }

@@ -7,9 +7,10 @@ import (
 	"strings"
 
 	"salescast/pkg/calendar"
-	"salescast/pkg/columnar"
 	"salescast/pkg/metric"
 	"salescast/pkg/panel"
+	"salescast/pkg/table"
+	"salescast/pkg/table/format"
 )
 
 const truthName = "truth.parquet"
@@ -44,7 +45,7 @@ func (s *Step) expectations(ctx context.Context, x *scoring) (*metric.TruthTally
 	t := metric.NewTruth(x.tested.Head(), primaryModel, dates)
 	data := s.Input(dataStep)
 	file, _ := data.file(truthName) // without one, reading it says so
-	f := columnar.File{Name: dataStep + "/" + truthName, Size: file.Size, Open: func(ctx context.Context) (columnar.SourceReader, error) {
+	f := table.File{Name: dataStep + "/" + truthName, Size: file.Size, Open: func(ctx context.Context) (table.Reader, error) {
 		r, err := data.ReadAt(ctx, truthName)
 		if err != nil {
 			return nil, err
@@ -52,13 +53,13 @@ func (s *Step) expectations(ctx context.Context, x *scoring) (*metric.TruthTally
 		return stored{io.NewSectionReader(r, 0, r.Size()), r}, nil
 	}}
 	keys := make([]panel.Dictionary, len(x.schema.Keys))
-	var want []columnar.Column
+	var want []table.Column
 	for k, name := range x.schema.Keys {
-		want = append(want, columnar.Column{Name: name, Kind: panel.TextColumn, Dictionary: &keys[k]})
+		want = append(want, table.Column{Name: name, Kind: table.Text, Dictionary: &keys[k]})
 	}
-	want = append(want, columnar.Column{Name: "date", Kind: panel.DateColumn}, columnar.Column{Name: "expected_demand", Kind: panel.NumberColumn})
+	want = append(want, table.Column{Name: "date", Kind: table.Date}, table.Column{Name: "expected_demand", Kind: table.Number})
 	id := make([]string, len(keys))
-	for r, err := range columnar.Rows(ctx, f, want) {
+	for r, err := range format.Blocks(ctx, f, want) {
 		if err != nil {
 			return nil, data.damagedFile(ctx, truthName, err)
 		}

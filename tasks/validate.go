@@ -20,6 +20,8 @@ import (
 	"salescast/pkg/columnar"
 	"salescast/pkg/panel"
 	"salescast/pkg/quality"
+	"salescast/pkg/table"
+	"salescast/pkg/table/format"
 )
 
 const (
@@ -62,10 +64,10 @@ func Validate(ctx context.Context, env Env, o ValidateOptions) (*Result, error) 
 	return runStep(ctx, env, spec, v.run)
 }
 
-func sourceFiles(ctx context.Context, env Env, source string) ([]columnar.File, error) {
+func sourceFiles(ctx context.Context, env Env, source string) ([]table.File, error) {
 	list := env.Sources
 	if list == nil {
-		list = columnar.LocalFiles
+		list = table.LocalFiles
 	}
 	files, err := list(ctx, source)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -75,7 +77,7 @@ func sourceFiles(ctx context.Context, env Env, source string) ([]columnar.File, 
 }
 
 // digestSources hashes the files, so that an unchanged source is answered from what is there.
-func digestSources(ctx context.Context, files []columnar.File) ([]artifact.Input, error) {
+func digestSources(ctx context.Context, files []table.File) ([]artifact.Input, error) {
 	var inputs []artifact.Input
 	all := sha256.New()
 	for _, f := range files {
@@ -106,7 +108,7 @@ func digestSources(ctx context.Context, files []columnar.File) ([]artifact.Input
 type validation struct {
 	env   Env
 	o     ValidateOptions
-	files []columnar.File
+	files []table.File
 
 	step    *Step
 	found   *quality.Collector
@@ -193,7 +195,7 @@ func (v *validation) tables(ctx context.Context, out *Output) error {
 	}
 	defer v.builder.Close()
 	for i, name := range slices.Concat(d.Keys, d.Static) {
-		at := slices.IndexFunc(columns, func(c columnar.Column) bool { return c.Name == name })
+		at := slices.IndexFunc(columns, func(c table.Column) bool { return c.Name == name })
 		if i < len(d.Keys) {
 			columns[at].Dictionary = v.builder.KeyDictionary(i)
 		} else {
@@ -201,7 +203,7 @@ func (v *validation) tables(ctx context.Context, out *Output) error {
 		}
 	}
 	if err := v.read(ctx, columns); err != nil {
-		if bad, ok := errors.AsType[*columnar.SyntaxError](err); ok {
+		if bad, ok := errors.AsType[*table.SyntaxError](err); ok {
 			v.unreadable(bad)
 			return nil
 		}
@@ -210,7 +212,7 @@ func (v *validation) tables(ctx context.Context, out *Output) error {
 	return v.build(ctx, out)
 }
 
-func (v *validation) unreadable(bad *columnar.SyntaxError) {
+func (v *validation) unreadable(bad *table.SyntaxError) {
 	v.found.Add("unreadable", quality.Place{File: bad.File, Line: bad.Line, Column: bad.Column, Text: bad.Msg})
 	v.found.Detail("unreadable", bad.Error(), bad.Hint)
 }
@@ -253,20 +255,20 @@ func (v *validation) checkRoles() error {
 }
 
 // columns returns what to read, in the order of quality.Contract; nil where the headers already break the contract.
-func (v *validation) columns(ctx context.Context) ([]columnar.Column, error) {
+func (v *validation) columns(ctx context.Context) ([]table.Column, error) {
 	d := v.o.Data
-	var want []columnar.Column
+	var want []table.Column
 	for _, c := range slices.Concat(d.Keys, d.Static) {
-		want = append(want, columnar.Column{Name: c, Kind: panel.TextColumn})
+		want = append(want, table.Column{Name: c, Kind: table.Text})
 	}
-	want = append(want, columnar.Column{Name: d.Time, Kind: panel.DateColumn}, columnar.Column{Name: d.Target, Kind: panel.NumberColumn})
+	want = append(want, table.Column{Name: d.Time, Kind: table.Date}, table.Column{Name: d.Target, Kind: table.Number})
 	for _, c := range slices.Concat(d.KnownFuture, d.PastOnly, d.flags()) {
-		want = append(want, columnar.Column{Name: c, Kind: panel.NumberColumn})
+		want = append(want, table.Column{Name: c, Kind: table.Number})
 	}
 	var first []string
 	for i, f := range v.files {
-		header, err := columnar.Header(ctx, f)
-		if bad, ok := errors.AsType[*columnar.SyntaxError](err); ok {
+		header, err := format.Header(ctx, f)
+		if bad, ok := errors.AsType[*table.SyntaxError](err); ok {
 			v.unreadable(bad)
 			return nil, nil
 		}
@@ -291,12 +293,12 @@ func (v *validation) columns(ctx context.Context) ([]columnar.Column, error) {
 }
 
 // checkHeader finds columns of the contract that are not there and columns that have no role.
-func (v *validation) checkHeader(f columnar.File, header []string, want []columnar.Column) bool {
+func (v *validation) checkHeader(f table.File, header []string, want []table.Column) bool {
 	ok := true
 	var names []string
 	for _, w := range want {
 		names = append(names, w.Name)
-		if !slices.Contains(header, w.Name) && !columnar.InPath(f.Name, w.Name) {
+		if !slices.Contains(header, w.Name) && !table.InPath(f.Name, w.Name) {
 			text := "the header has " + strings.Join(header, ", ")
 			if n := nearest(w.Name, header); n != "" {
 				text = fmt.Sprintf("did you mean %q? %s", n, text)
@@ -389,7 +391,7 @@ func (v *validation) place(o panel.Origin) quality.Place {
 	return quality.Place{File: v.files[o>>lineBits].Name, Line: int64(o & (1<<lineBits - 1))}
 }
 
-func (v *validation) read(ctx context.Context, columns []columnar.Column) error {
+func (v *validation) read(ctx context.Context, columns []table.Column) error {
 	d := v.o.Data
 	screen := quality.NewScreen(quality.Contract{
 		Keys: len(d.Keys), Static: len(d.Static), Covariates: len(d.KnownFuture) + len(d.PastOnly) + len(d.flags()),
@@ -402,11 +404,11 @@ func (v *validation) read(ctx context.Context, columns []columnar.Column) error 
 	v.step.Phase("read", total)
 	for i, f := range v.files {
 		open := f.Open
-		f.Open = func(ctx context.Context) (columnar.SourceReader, error) {
+		f.Open = func(ctx context.Context) (table.Reader, error) {
 			r, err := open(ctx)
 			return counting{r, v.step}, err
 		}
-		for r, err := range columnar.Rows(ctx, f, columns) {
+		for r, err := range format.Blocks(ctx, f, columns) {
 			if err != nil {
 				return err
 			}
@@ -421,18 +423,18 @@ func (v *validation) read(ctx context.Context, columns []columnar.Column) error 
 
 // counting tells the progress of what is read.
 type counting struct {
-	columnar.SourceReader
+	table.Reader
 	step *Step
 }
 
 func (c counting) Read(p []byte) (int, error) {
-	n, err := c.SourceReader.Read(p)
+	n, err := c.Reader.Read(p)
 	c.step.Add(int64(n))
 	return n, err
 }
 
 func (c counting) ReadAt(p []byte, off int64) (int, error) {
-	n, err := c.SourceReader.ReadAt(p, off)
+	n, err := c.Reader.ReadAt(p, off)
 	c.step.Add(int64(n))
 	return n, err
 }
@@ -629,13 +631,13 @@ func (v *validation) conclude(ctx context.Context) error {
 }
 
 // workspaceFiles are the sales among the files of the data step.
-func workspaceFiles(data *Opened) []columnar.File {
-	var files []columnar.File
+func workspaceFiles(data *Opened) []table.File {
+	var files []table.File
 	for _, f := range data.Manifest.Files {
 		if !strings.HasPrefix(f.Name, "sales") || path.Ext(f.Name) != ".parquet" {
 			continue
 		}
-		files = append(files, columnar.File{Name: path.Join(dataStep, f.Name), Size: f.Size, Open: func(ctx context.Context) (columnar.SourceReader, error) {
+		files = append(files, table.File{Name: path.Join(dataStep, f.Name), Size: f.Size, Open: func(ctx context.Context) (table.Reader, error) {
 			r, err := data.ReadAt(ctx, f.Name)
 			if err != nil {
 				return nil, err

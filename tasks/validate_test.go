@@ -15,6 +15,8 @@ import (
 	"salescast/pkg/columnar"
 	"salescast/pkg/panel"
 	"salescast/pkg/quality"
+	"salescast/pkg/table"
+	"salescast/pkg/table/format"
 )
 
 func shopOptions(source string) ValidateOptions {
@@ -215,9 +217,9 @@ func TestValidateSetsBadRowsAside(t *testing.T) {
 	}
 	var got []string
 	dicts := make([]panel.Dictionary, 3)
-	file := columnar.File{Name: "q.parquet", Size: int64(len(b)), Open: func(context.Context) (columnar.SourceReader, error) { return closing{bytes.NewReader(b)}, nil }}
-	for rec, err := range columnar.Rows(t.Context(), file, []columnar.Column{
-		{Name: "line", Kind: panel.TextColumn, Dictionary: &dicts[0]}, {Name: "rule", Kind: panel.TextColumn, Dictionary: &dicts[1]}, {Name: "raw", Kind: panel.TextColumn, Dictionary: &dicts[2]},
+	file := table.File{Name: "q.parquet", Size: int64(len(b)), Open: func(context.Context) (table.Reader, error) { return closing{bytes.NewReader(b)}, nil }}
+	for rec, err := range format.Blocks(t.Context(), file, []table.Column{
+		{Name: "line", Kind: table.Text, Dictionary: &dicts[0]}, {Name: "rule", Kind: table.Text, Dictionary: &dicts[1]}, {Name: "raw", Kind: table.Text, Dictionary: &dicts[2]},
 	}) {
 		if err != nil {
 			t.Fatal(err)

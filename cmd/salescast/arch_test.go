@@ -23,12 +23,14 @@ func TestArchitecture(t *testing.T) {
 	for _, rule := range []struct {
 		pkg, without, because string
 	}{
-		{"salescast/pkg/panel", "github.com/apache/arrow-go", "tables are read by columnar alone"},
-		{"salescast/pkg/panel", "github.com/parquet-go", "tables are read by columnar alone"},
+		{"salescast/pkg/panel", "github.com/apache/arrow-go", "tables are read by pkg/table alone"},
+		{"salescast/pkg/panel", "github.com/parquet-go", "tables are read by pkg/table alone"},
 		{"salescast/pkg/panel", "net", "the data model is pure"},
+		{"salescast/pkg/table", "github.com/parquet-go", "each format is a package of its own"},
+		{"salescast/pkg/table/csv", "github.com/parquet-go", "each format is a package of its own"},
 		{"salescast/pkg/forecast/...", "net/http", "forecasting is pure"},
-		{"salescast/pkg/forecast/...", "github.com/apache/arrow-go", "tables are read by columnar alone"},
-		{"salescast/pkg/forecast/...", "github.com/parquet-go", "tables are read by columnar alone"},
+		{"salescast/pkg/forecast/...", "github.com/apache/arrow-go", "tables are read by pkg/table alone"},
+		{"salescast/pkg/forecast/...", "github.com/parquet-go", "tables are read by pkg/table alone"},
 		{"salescast/pkg/feature", "net/http", "features are pure"},
 		{"salescast/pkg/metric", "net/http", "scores are pure"},
 		{"salescast/tasks", "github.com/spf13", "the command line is cmd's"},
@@ -41,6 +43,7 @@ func TestArchitecture(t *testing.T) {
 		{"salescast/cmd/salescast", "github.com/rogpeppe/go-internal", "test support stays out of the binary"},
 		{"salescast/cmd/salescast", "salescast/pkg/artifact/artifacttest", "test support stays out of the binary"},
 		{"salescast/cmd/salescast", "salescast/pkg/track/tracktest", "test support stays out of the binary"},
+		{"salescast/cmd/salescast", "salescast/pkg/table/tabletest", "test support stays out of the binary"},
 		{"salescast/cmd/salescast", "salescast/pkg/forecast/forecasttest", "test support stays out of the binary"},
 		{"salescast/cmd/salescast", "salescast/pkg/regress/regresstest", "test support stays out of the binary"},
 	} {

@@ -14,8 +14,9 @@ import (
 	"github.com/spf13/cobra"
 
 	"salescast/pkg/calendar"
-	"salescast/pkg/columnar"
 	"salescast/pkg/panel"
+	"salescast/pkg/table"
+	"salescast/pkg/table/format"
 	"salescast/tasks"
 )
 
@@ -84,20 +85,20 @@ func (a *app) lookAt(ctx context.Context, source string) ([]column, error) {
 	if err != nil {
 		return nil, err
 	}
-	header, err := columnar.Header(ctx, files[0])
+	header, err := format.Header(ctx, files[0])
 	if err != nil {
 		return nil, err
 	}
 	if len(header) < 2 {
 		return nil, fmt.Errorf("it has one column, %q; columns are separated by commas", strings.Join(header, ""))
 	}
-	cols, want := make([]column, len(header)), make([]columnar.Column, len(header))
+	cols, want := make([]column, len(header)), make([]table.Column, len(header))
 	for i, name := range header {
 		cols[i] = column{name: name, dates: true, numbers: true}
-		want[i] = columnar.Column{Name: name, Kind: panel.TextColumn, Dictionary: &panel.Dictionary{}}
+		want[i] = table.Column{Name: name, Kind: table.Text, Dictionary: &panel.Dictionary{}}
 	}
 	rows := 0
-	for r, err := range columnar.Rows(ctx, files[0], want) {
+	for r, err := range format.Blocks(ctx, files[0], want) {
 		if err != nil {
 			return nil, err
 		}

@@ -11,22 +11,22 @@ import (
 	"sync"
 
 	"salescast/pkg/artifact"
-	"salescast/pkg/columnar"
+	"salescast/pkg/table"
 	"salescast/tasks"
 )
 
 // sourceFiles lists the files of data.source, on this machine or at s3://bucket/key.
-func (a *app) sourceFiles(ctx context.Context, source string) ([]columnar.File, error) {
+func (a *app) sourceFiles(ctx context.Context, source string) ([]table.File, error) {
 	scheme, rest, remote := strings.Cut(source, "://")
 	switch {
 	case !remote:
-		return columnar.LocalFiles(ctx, source)
+		return table.LocalFiles(ctx, source)
 	case scheme == artifact.SchemeFile:
 		at, err := artifact.ParseLocation(source)
 		if err != nil {
 			return nil, &tasks.Error{Kind: tasks.KindConfig, Op: "open data.source", Err: err}
 		}
-		return columnar.LocalFiles(ctx, at.Path)
+		return table.LocalFiles(ctx, at.Path)
 	case scheme != artifact.SchemeS3:
 		return nil, &tasks.Error{Kind: tasks.KindConfig, Op: "open data.source", Err: fmt.Errorf("unknown scheme %q", scheme), Hint: "write a path or s3://bucket/key"}
 	}
@@ -62,9 +62,9 @@ func splitPattern(key string) (root, pattern string) {
 // maxListed bounds a source: more files are a wrong prefix, or want to be compacted.
 const maxListed = 100_000
 
-// storeFiles is [columnar.LocalFiles] in a store: an object of that name, what a glob matches (a star stays within a folder), or all
+// storeFiles is [table.LocalFiles] in a store: an object of that name, what a glob matches (a star stays within a folder), or all
 // tables below a prefix but those with a part of their name that begins with "." or "_".
-func storeFiles(ctx context.Context, store artifact.Store, pattern string) ([]columnar.File, error) {
+func storeFiles(ctx context.Context, store artifact.Store, pattern string) ([]table.File, error) {
 	glob := strings.ContainsAny(pattern, `*?[`)
 	if _, err := path.Match(pattern, ""); err != nil {
 		return nil, &tasks.Error{Kind: tasks.KindConfig, Op: "open data.source", Err: fmt.Errorf("%s: %w", pattern, err)}
@@ -72,7 +72,7 @@ func storeFiles(ctx context.Context, store artifact.Store, pattern string) ([]co
 	if pattern != "" && !glob {
 		switch i, err := store.Stat(ctx, pattern); {
 		case err == nil:
-			return []columnar.File{storeFile(store, i)}, nil
+			return []table.File{storeFile(store, i)}, nil
 		case !errors.Is(err, fs.ErrNotExist):
 			return nil, err
 		}
@@ -84,7 +84,7 @@ func storeFiles(ctx context.Context, store artifact.Store, pattern string) ([]co
 	case pattern != "":
 		prefix += "/"
 	}
-	var files []columnar.File
+	var files []table.File
 	for i, err := range store.List(ctx, prefix) {
 		if err != nil {
 			return nil, err
@@ -93,7 +93,7 @@ func storeFiles(ctx context.Context, store artifact.Store, pattern string) ([]co
 			if ok, err := path.Match(pattern, i.Name); err != nil || !ok {
 				continue
 			}
-		} else if below := strings.TrimPrefix(i.Name, prefix); hidden(below) || !columnar.IsTable(below) {
+		} else if below := strings.TrimPrefix(i.Name, prefix); hidden(below) || !table.IsTable(below) {
 			continue
 		}
 		if len(files) == maxListed {
@@ -123,8 +123,8 @@ func address(store artifact.Store, pattern string) string {
 	return strings.TrimSuffix(store.URL(""), "/") + "/" + pattern
 }
 
-func storeFile(store artifact.Store, i artifact.Info) columnar.File {
-	return columnar.File{Name: store.URL(i.Name), Size: i.Size, Open: func(ctx context.Context) (columnar.SourceReader, error) {
+func storeFile(store artifact.Store, i artifact.Info) table.File {
+	return table.File{Name: store.URL(i.Name), Size: i.Size, Open: func(ctx context.Context) (table.Reader, error) {
 		return &storeReader{ctx: ctx, store: store, info: i}, nil
 	}}
 }

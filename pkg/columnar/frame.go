@@ -10,10 +10,10 @@ import (
 	"math"
 	"slices"
 
-	"github.com/parquet-go/parquet-go"
-
 	"salescast/pkg/calendar"
 	"salescast/pkg/panel"
+	"salescast/pkg/table"
+	"salescast/pkg/table/parquet"
 )
 
 const frameKey = "salescast.frame"
@@ -42,7 +42,7 @@ type FrameBlock struct {
 
 // FrameWriter writes a design matrix: the keys, date, then the columns.
 type FrameWriter struct {
-	t      *tableWriter
+	t      *parquet.Writer
 	schema FrameSchema
 	ints   []int32
 	rows   int64
@@ -50,19 +50,19 @@ type FrameWriter struct {
 
 // NewFrameWriter starts a design matrix on w.
 func NewFrameWriter(w io.Writer, s FrameSchema) (*FrameWriter, error) {
-	var leaves []leaf
+	var leaves []parquet.Leaf
 	for _, k := range s.Keys {
-		leaves = append(leaves, textLeaf(k))
+		leaves = append(leaves, parquet.TextLeaf(k))
 	}
-	leaves = append(leaves, dateLeaf(dateColumn))
+	leaves = append(leaves, parquet.DateLeaf(dateColumn))
 	for _, c := range s.Columns {
 		if c.Int16 {
-			leaves = append(leaves, intLeaf(c.Name, 16))
+			leaves = append(leaves, parquet.IntLeaf(c.Name, 16))
 		} else {
-			leaves = append(leaves, floatLeaf(c.Name))
+			leaves = append(leaves, parquet.FloatLeaf(c.Name))
 		}
 	}
-	t, err := newTableWriter(w, leaves)
+	t, err := parquet.NewWriter(w, leaves)
 	if err != nil {
 		return nil, fmt.Errorf("starting a design matrix: %w", err)
 	}
@@ -70,7 +70,7 @@ func NewFrameWriter(w io.Writer, s FrameSchema) (*FrameWriter, error) {
 	if err != nil {
 		return nil, fmt.Errorf("starting a design matrix: %w", err)
 	}
-	t.w.SetKeyValueMetadata(frameKey, string(text))
+	t.SetMetadata(frameKey, string(text))
 	return &FrameWriter{t: t, schema: s}, nil
 }
 
@@ -85,18 +85,18 @@ func (w *FrameWriter) Write(b *FrameBlock) error {
 		return errors.New("writing a design matrix: the block's columns are not those of the file")
 	}
 	for lo := 0; lo < n; {
-		hi := min(n, lo+rowGroupRows-w.t.rows)
+		hi := min(n, lo+w.t.Room())
 		if err := w.write(b, lo, hi); err != nil {
 			return err
 		}
 		lo = hi
-		if w.t.rows >= rowGroupRows {
-			if err := w.t.endRowGroup(); err != nil {
+		if w.t.Room() == 0 {
+			if err := w.t.EndRowGroup(); err != nil {
 				return err
 			}
 		}
 	}
-	return w.t.err
+	return w.t.Err()
 }
 
 func (w *FrameWriter) write(b *FrameBlock, lo, hi int) error {
@@ -110,15 +110,15 @@ func (w *FrameWriter) write(b *FrameBlock, lo, hi int) error {
 			for e < hi && b.Codes[i][e] == b.Codes[i][a] {
 				e++
 			}
-			t.repeat(i, b.Levels[i][b.Codes[i][a]], e-a)
+			t.Repeat(i, b.Levels[i][b.Codes[i][a]], e-a)
 			a = e
 		}
 	}
-	t.days(k, b.Dates[lo:hi])
+	t.Days(k, b.Dates[lo:hi])
 	for c, col := range w.schema.Columns {
 		x := b.Frame.Column(c)[lo:hi]
 		if !col.Int16 {
-			t.floats(k+1+c, x)
+			t.Floats(k+1+c, x)
 			continue
 		}
 		w.ints = w.ints[:0]
@@ -129,39 +129,38 @@ func (w *FrameWriter) write(b *FrameBlock, lo, hi int) error {
 			}
 			w.ints = append(w.ints, i)
 		}
-		t.ints(k+1+c, w.ints)
+		t.Ints(k+1+c, w.ints)
 	}
-	t.rows += hi - lo
+	t.Added(hi - lo)
 	w.rows += int64(hi - lo)
-	return t.err
+	return t.Err()
 }
 
 // Close writes what is buffered and the file's end; it does not close the underlying writer.
-func (w *FrameWriter) Close() error { return w.t.close() }
+func (w *FrameWriter) Close() error { return w.t.Close() }
 
 // ReadFrameSchema returns what a design matrix says of its columns.
-func ReadFrameSchema(r ReaderAt) (FrameSchema, error) {
+func ReadFrameSchema(r parquet.ReaderAt) (FrameSchema, error) {
 	_, s, err := openFrame(r)
 	return s, err
 }
 
-func openFrame(r ReaderAt) (f *parquet.File, s FrameSchema, err error) {
-	defer guard("", &err)
-	if f, err = openParquet(r, r.Size(), ""); err != nil {
+func openFrame(r parquet.ReaderAt) (f *parquet.File, s FrameSchema, err error) {
+	if f, err = parquet.OpenFile(r); err != nil {
 		return nil, s, fmt.Errorf("opening a design matrix: %w", err)
 	}
-	text, ok := f.Lookup(frameKey)
+	text, ok := f.Metadata(frameKey)
 	if !ok {
-		return nil, s, &SyntaxError{Msg: "this Parquet file is not a design matrix: it has no metadata " + frameKey, Hint: "make it with: salescast featurize"}
+		return nil, s, &table.SyntaxError{Msg: "this Parquet file is not a design matrix: it has no metadata " + frameKey, Hint: "make it with: salescast featurize"}
 	}
 	if err := json.Unmarshal([]byte(text), &s); err != nil {
-		return nil, s, &SyntaxError{Msg: "the design matrix's metadata cannot be read", Err: err}
+		return nil, s, &table.SyntaxError{Msg: "the design matrix's metadata cannot be read", Err: err}
 	}
 	return f, s, nil
 }
 
 // Frames streams a design matrix row group by row group: the named columns, or all where names is nil. A block is valid until the next.
-func Frames(ctx context.Context, r ReaderAt, names []string) iter.Seq2[*FrameBlock, error] {
+func Frames(ctx context.Context, r parquet.ReaderAt, names []string) iter.Seq2[*FrameBlock, error] {
 	return func(yield func(*FrameBlock, error) bool) {
 		f, s, err := openFrame(r)
 		if err != nil {
@@ -175,14 +174,14 @@ func Frames(ctx context.Context, r ReaderAt, names []string) iter.Seq2[*FrameBlo
 		}
 		d := &frameReader{schema: s, block: FrameBlock{Frame: &panel.Frame{Names: names}, Levels: make([][]string, len(s.Keys)), Codes: make([][]int32, len(s.Keys))}, dict: make([]panel.Dictionary, len(s.Keys))}
 		for _, n := range slices.Concat(s.Keys, []string{dateColumn}, names) {
-			i, err := columnIndex(f, n)
+			i, err := f.Column(n)
 			if err != nil {
 				yield(nil, fmt.Errorf("opening a design matrix: %w", err))
 				return
 			}
 			d.column = append(d.column, i)
 		}
-		for _, rg := range f.RowGroups() {
+		for _, rg := range f.Groups() {
 			if err := ctx.Err(); err != nil {
 				yield(nil, err)
 				return
@@ -206,16 +205,15 @@ type frameReader struct {
 	ints   []int32
 }
 
-func (d *frameReader) read(rg parquet.RowGroup) (err error) {
-	defer guard("", &err)
-	chunks, b, k := rg.ColumnChunks(), &d.block, len(d.schema.Keys)
+func (d *frameReader) read(rg parquet.Group) (err error) {
+	b, k := &d.block, len(d.schema.Keys)
 	for i := range k {
-		if b.Codes[i], err = readCodes(chunks[d.column[i]], b.Codes[i][:0], func(text []byte) (int32, error) { return d.dict[i].Code(text), nil }); err != nil {
+		if b.Codes[i], err = rg.Codes(d.column[i], b.Codes[i][:0], func(text []byte) (int32, error) { return d.dict[i].Code(text), nil }); err != nil {
 			return err
 		}
 		b.Levels[i] = d.dict[i].Values()
 	}
-	if d.ints, err = readInts(chunks[d.column[k]], d.ints[:0]); err != nil {
+	if d.ints, err = rg.Ints(d.column[k], d.ints[:0]); err != nil {
 		return err
 	}
 	b.Dates = b.Dates[:0]
@@ -225,9 +223,9 @@ func (d *frameReader) read(rg parquet.RowGroup) (err error) {
 	n := len(b.Dates)
 	b.Frame.Resize(n)
 	for c := range b.Frame.Names {
-		chunk, dst := chunks[d.column[k+1+c]], b.Frame.Column(c)
-		if chunk.Type().Kind() == parquet.Int32 {
-			if d.ints, err = readInts(chunk, d.ints[:0]); err != nil {
+		column, dst := d.column[k+1+c], b.Frame.Column(c)
+		if rg.IsInt(column) {
+			if d.ints, err = rg.Ints(column, d.ints[:0]); err != nil {
 				return err
 			}
 			if len(d.ints) != n {
@@ -238,7 +236,7 @@ func (d *frameReader) read(rg parquet.RowGroup) (err error) {
 			}
 			continue
 		}
-		got, err := readFloats(chunk, dst[:0:n])
+		got, err := rg.Floats(column, dst[:0:n])
 		if err != nil {
 			return err
 		}

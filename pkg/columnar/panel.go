@@ -10,10 +10,10 @@ import (
 	"math"
 	"slices"
 
-	"github.com/parquet-go/parquet-go"
-
 	"salescast/pkg/calendar"
 	"salescast/pkg/panel"
+	"salescast/pkg/table"
+	"salescast/pkg/table/parquet"
 )
 
 const (
@@ -78,7 +78,7 @@ func (s PanelSchema) covariates() []panel.Covariate {
 // PanelWriter writes a panel file chunk by chunk: the columns are the keys, the static attributes, date, the target, observed, then
 // known-future and past-only covariates. A row group holds whole series.
 type PanelWriter struct {
-	t      *tableWriter
+	t      *parquet.Writer
 	schema PanelSchema
 	levels []map[string]struct{} // keys, then static
 	seen   [][]string            // the Levels slices taken in last
@@ -91,15 +91,15 @@ type PanelWriter struct {
 // NewPanelWriter starts a panel file on w.
 func NewPanelWriter(w io.Writer, s PanelSchema) (*PanelWriter, error) {
 	s.Version = PanelVersion
-	var leaves []leaf
+	var leaves []parquet.Leaf
 	for _, k := range slices.Concat(s.Keys, s.Static) {
-		leaves = append(leaves, textLeaf(k))
+		leaves = append(leaves, parquet.TextLeaf(k))
 	}
-	leaves = append(leaves, dateLeaf(dateColumn), nullableFloatLeaf(s.Target), boolLeaf(observedColumn))
+	leaves = append(leaves, parquet.DateLeaf(dateColumn), parquet.NullableFloatLeaf(s.Target), parquet.BoolLeaf(observedColumn))
 	for _, c := range s.covariates() {
-		leaves = append(leaves, nullableFloatLeaf(c.Name))
+		leaves = append(leaves, parquet.NullableFloatLeaf(c.Name))
 	}
-	t, err := newTableWriter(w, leaves)
+	t, err := parquet.NewWriter(w, leaves)
 	if err != nil {
 		return nil, fmt.Errorf("starting a panel file: %w", err)
 	}
@@ -123,14 +123,14 @@ func (w *PanelWriter) Write(p *panel.Panel) error {
 		return err
 	}
 	for lo := 0; lo < p.Series(); {
-		room := rowGroupRows - w.t.rows
+		room := w.t.Room()
 		hi := lo
 		for hi < p.Series() && p.Offsets[hi+1]-p.Offsets[lo] <= room {
 			hi++
 		}
 		if hi == lo {
-			if w.t.rows > 0 {
-				if err := w.t.endRowGroup(); err != nil {
+			if !w.t.Empty() {
+				if err := w.t.EndRowGroup(); err != nil {
 					return err
 				}
 				continue
@@ -138,8 +138,8 @@ func (w *PanelWriter) Write(p *panel.Panel) error {
 			hi = lo + 1 // one series longer than a row group
 		}
 		w.write(p, lo, hi)
-		if w.t.err != nil {
-			return w.t.err
+		if w.t.Err() != nil {
+			return w.t.Err()
 		}
 		lo = hi
 	}
@@ -177,7 +177,7 @@ func (w *PanelWriter) write(p *panel.Panel, lo, hi int) {
 	for _, k := range slices.Concat(p.Keys, p.Static) {
 		for s := lo; s < hi; s++ {
 			a, b := p.Span(s)
-			t.repeat(c, k.Levels[k.Codes[s]], b-a)
+			t.Repeat(c, k.Levels[k.Codes[s]], b-a)
 		}
 		c++
 	}
@@ -188,16 +188,16 @@ func (w *PanelWriter) write(p *panel.Panel, lo, hi int) {
 			w.dates = append(w.dates, p.Frequency.Day(p.Start[s]+calendar.Step(i)))
 		}
 	}
-	t.days(c, w.dates)
-	t.nullableFloats(c+1, p.Target[a:b])
-	t.bools(c+2, p.Observed[a:b])
+	t.Days(c, w.dates)
+	t.NullableFloats(c+1, p.Target[a:b])
+	t.Bools(c+2, p.Observed[a:b])
 	c += 3
 	for _, want := range w.schema.covariates() {
 		i := slices.IndexFunc(p.Covariates, func(v panel.Covariate) bool { return v.Name == want.Name })
-		t.nullableFloats(c, p.Covariates[i].Values[a:b])
+		t.NullableFloats(c, p.Covariates[i].Values[a:b])
 		c++
 	}
-	t.rows += b - a
+	t.Added(b - a)
 	w.rows += int64(b - a)
 	w.series += int64(hi - lo)
 }
@@ -220,9 +220,9 @@ func (w *PanelWriter) Close() error {
 	if err != nil {
 		return err
 	}
-	w.t.w.SetKeyValueMetadata(panelKey, string(meta))
-	w.t.w.SetKeyValueMetadata(levelsKey, string(text))
-	return w.t.close()
+	w.t.SetMetadata(panelKey, string(meta))
+	w.t.SetMetadata(levelsKey, string(text))
+	return w.t.Close()
 }
 
 // panelFile is an open panel file.
@@ -234,30 +234,29 @@ type panelFile struct {
 	column []int // leaf index of keys, static, date, target, observed, covariates
 }
 
-func openPanel(r ReaderAt) (p *panelFile, err error) {
-	defer guard("", &err)
-	f, err := openParquet(r, r.Size(), "")
+func openPanel(r parquet.ReaderAt) (p *panelFile, err error) {
+	f, err := parquet.OpenFile(r)
 	if err != nil {
 		return nil, fmt.Errorf("opening a panel: %w", err)
 	}
 	p = &panelFile{f: f}
-	meta, ok := f.Lookup(panelKey)
+	meta, ok := f.Metadata(panelKey)
 	if !ok {
-		return nil, &SyntaxError{Msg: "this Parquet file is not a panel: it has no metadata " + panelKey, Hint: "make it with: salescast validate"}
+		return nil, &table.SyntaxError{Msg: "this Parquet file is not a panel: it has no metadata " + panelKey, Hint: "make it with: salescast validate"}
 	}
 	if err := json.Unmarshal([]byte(meta), &p.schema); err != nil {
-		return nil, &SyntaxError{Msg: "the panel's metadata cannot be read", Err: err}
+		return nil, &table.SyntaxError{Msg: "the panel's metadata cannot be read", Err: err}
 	}
 	if p.schema.Version != PanelVersion {
-		return nil, &SyntaxError{Msg: fmt.Sprintf("the panel's layout has version %d and this program reads %d", p.schema.Version, PanelVersion), Hint: "run salescast validate again"}
+		return nil, &table.SyntaxError{Msg: fmt.Sprintf("the panel's layout has version %d and this program reads %d", p.schema.Version, PanelVersion), Hint: "run salescast validate again"}
 	}
-	text, _ := f.Lookup(levelsKey)
+	text, _ := f.Metadata(levelsKey)
 	if err := json.Unmarshal([]byte(text), &p.levels); err != nil {
-		return nil, &SyntaxError{Msg: "the panel's key levels cannot be read", Err: err}
+		return nil, &table.SyntaxError{Msg: "the panel's key levels cannot be read", Err: err}
 	}
 	names := slices.Concat(p.schema.Keys, p.schema.Static)
 	if len(p.levels) != len(names) {
-		return nil, &SyntaxError{Msg: "the panel's key levels do not fit its columns"}
+		return nil, &table.SyntaxError{Msg: "the panel's key levels do not fit its columns"}
 	}
 	for _, levels := range p.levels {
 		m := make(map[string]int32, len(levels))
@@ -271,7 +270,7 @@ func openPanel(r ReaderAt) (p *panelFile, err error) {
 		names = append(names, c.Name)
 	}
 	for _, n := range names {
-		i, err := columnIndex(f, n)
+		i, err := f.Column(n)
 		if err != nil {
 			return nil, fmt.Errorf("opening a panel: %w", err)
 		}
@@ -292,20 +291,18 @@ func (f *panelFile) empty() *panel.Panel {
 }
 
 // readRowGroup appends the series of a row group to p.
-func (f *panelFile) readRowGroup(rg parquet.RowGroup, p *panel.Panel) (err error) {
-	defer guard("", &err)
-	chunks := rg.ColumnChunks()
-	if rg.NumRows() < 0 || rg.NumRows() > math.MaxInt32 {
-		return &SyntaxError{Msg: fmt.Sprintf("a row group claims %d rows", rg.NumRows())}
+func (f *panelFile) readRowGroup(rg parquet.Group, p *panel.Panel) (err error) {
+	if rg.Rows() < 0 || rg.Rows() > math.MaxInt32 {
+		return &table.SyntaxError{Msg: fmt.Sprintf("a row group claims %d rows", rg.Rows())}
 	}
-	n, from := int(rg.NumRows()), p.Rows()
+	n, from := int(rg.Rows()), p.Rows()
 	names := len(f.levels)
 	codes := make([][]int32, names)
 	for k := range codes {
-		if codes[k], err = readCodes(chunks[f.column[k]], nil, func(b []byte) (int32, error) {
+		if codes[k], err = rg.Codes(f.column[k], nil, func(b []byte) (int32, error) {
 			c, ok := f.codes[k][string(b)]
 			if !ok {
-				return 0, &SyntaxError{Msg: fmt.Sprintf("the key %q is not among the file's levels", b)}
+				return 0, &table.SyntaxError{Msg: fmt.Sprintf("the key %q is not among the file's levels", b)}
 			}
 			return c, nil
 		}); err != nil {
@@ -315,14 +312,14 @@ func (f *panelFile) readRowGroup(rg parquet.RowGroup, p *panel.Panel) (err error
 			return shortColumn(n, len(codes[k]))
 		}
 	}
-	days, err := readInts(chunks[f.column[names]], nil)
+	days, err := rg.Ints(f.column[names], nil)
 	if err != nil {
 		return err
 	}
-	if p.Target, err = readFloats(chunks[f.column[names+1]], p.Target); err != nil {
+	if p.Target, err = rg.Floats(f.column[names+1], p.Target); err != nil {
 		return err
 	}
-	if p.Observed, err = readBools(chunks[f.column[names+2]], p.Observed); err != nil {
+	if p.Observed, err = rg.Bools(f.column[names+2], p.Observed); err != nil {
 		return err
 	}
 	if len(days) != n || len(p.Target) != from+n || len(p.Observed) != from+n {
@@ -330,7 +327,7 @@ func (f *panelFile) readRowGroup(rg parquet.RowGroup, p *panel.Panel) (err error
 	}
 	for c := range p.Covariates {
 		v := &p.Covariates[c].Values
-		if *v, err = readFloats(chunks[f.column[names+3+c]], *v); err != nil {
+		if *v, err = rg.Floats(f.column[names+3+c], *v); err != nil {
 			return err
 		}
 		if len(*v) != from+n {
@@ -341,7 +338,7 @@ func (f *panelFile) readRowGroup(rg parquet.RowGroup, p *panel.Panel) (err error
 }
 
 func shortColumn(want, have int) error {
-	return &SyntaxError{Msg: fmt.Sprintf("a column has %d of %d rows", have, want), Hint: "write the file again; it may have been cut off"}
+	return &table.SyntaxError{Msg: fmt.Sprintf("a column has %d of %d rows", have, want), Hint: "write the file again; it may have been cut off"}
 }
 
 // group cuts rows into series where a key changes, and checks that each is on the grid without a hole.
@@ -368,7 +365,7 @@ func (f *panelFile) group(p *panel.Panel, codes [][]int32, days []int32, from in
 			ok = false
 		}
 		if !ok {
-			return &SyntaxError{Line: int64(from + i + 1), Column: dateColumn, Msg: fmt.Sprintf("%v does not follow on the %v grid", calendar.Day(d), p.Frequency)}
+			return &table.SyntaxError{Line: int64(from + i + 1), Column: dateColumn, Msg: fmt.Sprintf("%v does not follow on the %v grid", calendar.Day(d), p.Frequency)}
 		}
 		next = step + 1
 	}
@@ -379,7 +376,7 @@ func (f *panelFile) group(p *panel.Panel, codes [][]int32, days []int32, from in
 }
 
 // ReadPanelSchema returns what a panel file says of its columns.
-func ReadPanelSchema(r ReaderAt) (PanelSchema, error) {
+func ReadPanelSchema(r parquet.ReaderAt) (PanelSchema, error) {
 	f, err := openPanel(r)
 	if err != nil {
 		return PanelSchema{}, err
@@ -388,13 +385,13 @@ func ReadPanelSchema(r ReaderAt) (PanelSchema, error) {
 }
 
 // ReadPanel reads a whole panel file. The covariates come known-future ones first.
-func ReadPanel(ctx context.Context, r ReaderAt) (*panel.Panel, error) {
+func ReadPanel(ctx context.Context, r parquet.ReaderAt) (*panel.Panel, error) {
 	f, err := openPanel(r)
 	if err != nil {
 		return nil, err
 	}
 	p := f.empty()
-	for _, rg := range f.f.RowGroups() {
+	for _, rg := range f.f.Groups() {
 		if err := ctx.Err(); err != nil {
 			return nil, err
 		}
@@ -407,7 +404,7 @@ func ReadPanel(ctx context.Context, r ReaderAt) (*panel.Panel, error) {
 
 // Panels streams a panel file in consecutive chunks of whole series: at least one row group, and further ones as long as the chunk
 // stays within maxRows. Key levels are those of the whole file. The chunks are the consumer's to keep.
-func Panels(ctx context.Context, r ReaderAt, maxRows int) iter.Seq2[*panel.Panel, error] {
+func Panels(ctx context.Context, r parquet.ReaderAt, maxRows int) iter.Seq2[*panel.Panel, error] {
 	return func(yield func(*panel.Panel, error) bool) {
 		f, err := openPanel(r)
 		if err != nil {
@@ -415,12 +412,12 @@ func Panels(ctx context.Context, r ReaderAt, maxRows int) iter.Seq2[*panel.Panel
 			return
 		}
 		p := f.empty()
-		for _, rg := range f.f.RowGroups() {
+		for _, rg := range f.f.Groups() {
 			if err := ctx.Err(); err != nil {
 				yield(nil, err)
 				return
 			}
-			if p.Rows() > 0 && int64(p.Rows())+rg.NumRows() > int64(maxRows) {
+			if p.Rows() > 0 && int64(p.Rows())+rg.Rows() > int64(maxRows) {
 				if !yield(p, nil) {
 					return
 				}

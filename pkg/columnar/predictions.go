@@ -7,16 +7,15 @@ import (
 	"fmt"
 	"io"
 	"iter"
-	"math"
 	"slices"
 	"strconv"
 	"strings"
 
-	"github.com/parquet-go/parquet-go"
-
 	"salescast/pkg/backtest"
 	"salescast/pkg/calendar"
 	"salescast/pkg/panel"
+	"salescast/pkg/table"
+	"salescast/pkg/table/parquet"
 )
 
 const predictionsKey = "salescast.predictions"
@@ -87,7 +86,7 @@ func WritePredictions(w io.Writer, p *backtest.Predictions) error {
 
 // PredictionsWriter writes a file as [WritePredictions] does, part by part.
 type PredictionsWriter struct {
-	t      *tableWriter
+	t      *parquet.Writer
 	head   *backtest.Predictions
 	rows   int64
 	codes  []int32
@@ -98,22 +97,22 @@ type PredictionsWriter struct {
 func NewPredictionsWriter(w io.Writer, head *backtest.Predictions) (*PredictionsWriter, error) {
 	names := predictionColumns(head)
 	k := len(head.Keys)
-	var leaves []leaf
+	var leaves []parquet.Leaf
 	for i, n := range names {
 		switch {
 		case i < k || i == k+3:
-			leaves = append(leaves, textLeaf(n))
+			leaves = append(leaves, parquet.TextLeaf(n))
 		case i < k+2:
-			leaves = append(leaves, dateLeaf(n))
+			leaves = append(leaves, parquet.DateLeaf(n))
 		case i == k+2:
-			leaves = append(leaves, intLeaf(n, 32))
+			leaves = append(leaves, parquet.IntLeaf(n, 32))
 		case i == k+4:
-			leaves = append(leaves, nullableDoubleLeaf(n))
+			leaves = append(leaves, parquet.NullableDoubleLeaf(n))
 		default:
-			leaves = append(leaves, doubleLeaf(n))
+			leaves = append(leaves, parquet.DoubleLeaf(n))
 		}
 	}
-	t, err := newTableWriter(w, leaves)
+	t, err := parquet.NewWriter(w, leaves)
 	if err != nil {
 		return nil, fmt.Errorf("writing predictions: %w", err)
 	}
@@ -125,7 +124,7 @@ func NewPredictionsWriter(w io.Writer, head *backtest.Predictions) (*Predictions
 	if err != nil {
 		return nil, fmt.Errorf("writing predictions: %w", err)
 	}
-	t.w.SetKeyValueMetadata(predictionsKey, string(text))
+	t.SetMetadata(predictionsKey, string(text))
 	return &PredictionsWriter{t: t, head: head}, nil
 }
 
@@ -142,13 +141,13 @@ func (w *PredictionsWriter) Write(p *backtest.Predictions) error {
 		return fmt.Errorf("writing predictions: the levels are %v, those of the file %v", p.Levels, w.head.Levels)
 	}
 	for lo := 0; lo < p.Rows(); {
-		hi := min(lo+rowGroupRows-w.t.rows, p.Rows())
+		hi := min(lo+w.t.Room(), p.Rows())
 		w.write(p, lo, hi)
-		if w.t.err != nil {
-			return w.t.err
+		if w.t.Err() != nil {
+			return w.t.Err()
 		}
-		if w.t.rows == rowGroupRows {
-			if err := w.t.endRowGroup(); err != nil {
+		if w.t.Room() == 0 {
+			if err := w.t.EndRowGroup(); err != nil {
 				return err
 			}
 		}
@@ -165,27 +164,27 @@ func (w *PredictionsWriter) write(p *backtest.Predictions, lo, hi int) {
 		for _, s := range p.Series[lo:hi] {
 			w.codes = append(w.codes, key.Codes[s])
 		}
-		t.codes(i, key.Levels, w.codes)
+		t.Codes(i, key.Levels, w.codes)
 	}
-	t.days(k, p.Date[lo:hi])
-	t.days(k+1, p.Cutoff[lo:hi])
-	t.ints(k+2, p.Horizon[lo:hi])
-	t.codes(k+3, w.head.Models, p.Model[lo:hi])
-	t.nullableDoubles(k+4, p.Actual[lo:hi])
-	t.doubles(k+5, p.Forecast[lo:hi])
+	t.Days(k, p.Date[lo:hi])
+	t.Days(k+1, p.Cutoff[lo:hi])
+	t.Ints(k+2, p.Horizon[lo:hi])
+	t.Codes(k+3, w.head.Models, p.Model[lo:hi])
+	t.NullableDoubles(k+4, p.Actual[lo:hi])
+	t.Doubles(k+5, p.Forecast[lo:hi])
 	for q := range p.Levels {
 		w.column = w.column[:0]
 		for i := lo; i < hi; i++ {
 			w.column = append(w.column, p.Quantiles[i*len(p.Levels)+q])
 		}
-		t.doubles(k+6+q, w.column)
+		t.Doubles(k+6+q, w.column)
 	}
-	t.rows += hi - lo
+	t.Added(hi - lo)
 	w.rows += int64(hi - lo)
 }
 
 // Close writes what is buffered and the file's end; it does not close the underlying writer.
-func (w *PredictionsWriter) Close() error { return w.t.close() }
+func (w *PredictionsWriter) Close() error { return w.t.Close() }
 
 // PredictionsFile is an open file of predictions.
 type PredictionsFile struct {
@@ -195,22 +194,21 @@ type PredictionsFile struct {
 }
 
 // OpenPredictions reads what a file says of its rows: keys, models and levels.
-func OpenPredictions(r ReaderAt) (p *PredictionsFile, err error) {
-	defer guard("", &err)
-	f, err := openParquet(r, r.Size(), "")
+func OpenPredictions(r parquet.ReaderAt) (p *PredictionsFile, err error) {
+	f, err := parquet.OpenFile(r)
 	if err != nil {
 		return nil, fmt.Errorf("opening predictions: %w", err)
 	}
-	text, ok := f.Lookup(predictionsKey)
+	text, ok := f.Metadata(predictionsKey)
 	if !ok {
-		return nil, &SyntaxError{Msg: "this Parquet file does not hold predictions: it has no metadata " + predictionsKey}
+		return nil, &table.SyntaxError{Msg: "this Parquet file does not hold predictions: it has no metadata " + predictionsKey}
 	}
 	var meta predictionsMeta
 	if err := json.Unmarshal([]byte(text), &meta); err != nil {
-		return nil, &SyntaxError{Msg: "the predictions' metadata cannot be read", Err: err}
+		return nil, &table.SyntaxError{Msg: "the predictions' metadata cannot be read", Err: err}
 	}
 	if meta.Version != 1 {
-		return nil, &SyntaxError{Msg: fmt.Sprintf("the predictions' layout has version %d and this program reads 1", meta.Version)}
+		return nil, &table.SyntaxError{Msg: fmt.Sprintf("the predictions' layout has version %d and this program reads 1", meta.Version)}
 	}
 	head := &backtest.Predictions{Models: meta.Models, Levels: meta.Levels}
 	for _, k := range meta.Keys {
@@ -227,13 +225,13 @@ func OpenPredictions(r ReaderAt) (p *PredictionsFile, err error) {
 func (f *PredictionsFile) Head() *backtest.Predictions { return f.head }
 
 // NumRows returns the number of rows.
-func (f *PredictionsFile) NumRows() int64 { return f.f.NumRows() }
+func (f *PredictionsFile) NumRows() int64 { return f.f.Rows() }
 
 // Blocks streams the rows in order, a row group at a time. A block is valid until the next one is asked for.
 func (f *PredictionsFile) Blocks(ctx context.Context) iter.Seq2[*backtest.Predictions, error] {
 	return func(yield func(*backtest.Predictions, error) bool) {
 		block := *f.head
-		for _, rg := range f.f.RowGroups() {
+		for _, rg := range f.f.Groups() {
 			err := ctx.Err()
 			if err == nil {
 				block.Model, block.Series, block.Cutoff, block.Date = block.Model[:0], block.Series[:0], block.Cutoff[:0], block.Date[:0]
@@ -254,18 +252,17 @@ func (f *PredictionsFile) Blocks(ctx context.Context) iter.Seq2[*backtest.Predic
 
 // Span reads where the rows lie in time: their distinct cutoffs, increasing, and the largest horizon.
 func (f *PredictionsFile) Span(ctx context.Context) (cutoffs []calendar.Day, horizons int, err error) {
-	defer guard("", &err)
 	seen := map[int32]struct{}{}
 	var days, ahead []int32
-	for _, rg := range f.f.RowGroups() {
+	for _, rg := range f.f.Groups() {
 		if err := ctx.Err(); err != nil {
 			return nil, 0, err
 		}
-		chunks, k := rg.ColumnChunks(), len(f.head.Keys)
-		if days, err = readInts(chunks[f.rows.column[k+1]], days[:0]); err != nil {
+		k := len(f.head.Keys)
+		if days, err = rg.Ints(f.rows.column[k+1], days[:0]); err != nil {
 			return nil, 0, fmt.Errorf("reading predictions: %w", err)
 		}
-		if ahead, err = readInts(chunks[f.rows.column[k+2]], ahead[:0]); err != nil {
+		if ahead, err = rg.Ints(f.rows.column[k+2], ahead[:0]); err != nil {
 			return nil, 0, fmt.Errorf("reading predictions: %w", err)
 		}
 		for _, d := range days {
@@ -283,12 +280,12 @@ func (f *PredictionsFile) Span(ctx context.Context) (cutoffs []calendar.Day, hor
 }
 
 // ReadPredictions reads what WritePredictions wrote.
-func ReadPredictions(ctx context.Context, r ReaderAt) (*backtest.Predictions, error) {
+func ReadPredictions(ctx context.Context, r parquet.ReaderAt) (*backtest.Predictions, error) {
 	f, err := OpenPredictions(r)
 	if err != nil {
 		return nil, err
 	}
-	for _, rg := range f.f.RowGroups() {
+	for _, rg := range f.f.Groups() {
 		if err := ctx.Err(); err != nil {
 			return nil, err
 		}
@@ -309,7 +306,7 @@ type predictionsReader struct {
 func newPredictionsReader(f *parquet.File, p *backtest.Predictions) (*predictionsReader, error) {
 	d := &predictionsReader{series: map[string]int32{}, models: map[string]int32{}}
 	for _, n := range predictionColumns(p) {
-		i, err := columnIndex(f, n)
+		i, err := f.Column(n)
 		if err != nil {
 			return nil, fmt.Errorf("opening predictions: %w", err)
 		}
@@ -325,11 +322,11 @@ func newPredictionsReader(f *parquet.File, p *backtest.Predictions) (*prediction
 		}
 		d.levels = append(d.levels, m)
 		if len(k.Codes) != len(p.Keys[0].Codes) {
-			return nil, &SyntaxError{Column: k.Name, Msg: "the keys have different numbers of series"}
+			return nil, &table.SyntaxError{Column: k.Name, Msg: "the keys have different numbers of series"}
 		}
 		for _, c := range k.Codes {
 			if c < 0 || int(c) >= len(k.Levels) {
-				return nil, &SyntaxError{Column: k.Name, Msg: "a key's code is out of range"}
+				return nil, &table.SyntaxError{Column: k.Name, Msg: "a key's code is out of range"}
 			}
 		}
 	}
@@ -353,52 +350,51 @@ func lookup(m map[string]int32) func([]byte) (int32, error) {
 	return func(b []byte) (int32, error) {
 		c, ok := m[string(b)]
 		if !ok {
-			return 0, &SyntaxError{Msg: fmt.Sprintf("%q is not among the file's levels", b)}
+			return 0, &table.SyntaxError{Msg: fmt.Sprintf("%q is not among the file's levels", b)}
 		}
 		return c, nil
 	}
 }
 
 // read appends the rows of a row group to p.
-func (d *predictionsReader) read(rg parquet.RowGroup, p *backtest.Predictions) (err error) {
-	defer guard("", &err)
+func (d *predictionsReader) read(rg parquet.Group, p *backtest.Predictions) (err error) {
 	defer func() {
 		if err != nil {
 			err = fmt.Errorf("reading predictions: %w", err)
 		}
 	}()
-	chunks, k := rg.ColumnChunks(), len(p.Keys)
+	k := len(p.Keys)
 	from := p.Rows()
 	codes := make([][]int32, k)
 	for i := range codes {
-		if codes[i], err = readCodes(chunks[d.column[i]], nil, lookup(d.levels[i])); err != nil {
+		if codes[i], err = rg.Codes(d.column[i], nil, lookup(d.levels[i])); err != nil {
 			return err
 		}
 	}
-	dates, err := readInts(chunks[d.column[k]], nil)
+	dates, err := rg.Ints(d.column[k], nil)
 	if err != nil {
 		return err
 	}
-	cutoffs, err := readInts(chunks[d.column[k+1]], nil)
+	cutoffs, err := rg.Ints(d.column[k+1], nil)
 	if err != nil {
 		return err
 	}
-	if p.Horizon, err = readInts(chunks[d.column[k+2]], p.Horizon); err != nil {
+	if p.Horizon, err = rg.Ints(d.column[k+2], p.Horizon); err != nil {
 		return err
 	}
-	if p.Model, err = readCodes(chunks[d.column[k+3]], p.Model, lookup(d.models)); err != nil {
+	if p.Model, err = rg.Codes(d.column[k+3], p.Model, lookup(d.models)); err != nil {
 		return err
 	}
-	if p.Actual, err = readDoubles(chunks[d.column[k+4]], p.Actual); err != nil {
+	if p.Actual, err = rg.Doubles(d.column[k+4], p.Actual); err != nil {
 		return err
 	}
-	if p.Forecast, err = readDoubles(chunks[d.column[k+5]], p.Forecast); err != nil {
+	if p.Forecast, err = rg.Doubles(d.column[k+5], p.Forecast); err != nil {
 		return err
 	}
 	n := len(dates)
 	quantiles := make([][]float64, len(p.Levels))
 	for q := range quantiles {
-		if quantiles[q], err = readDoubles(chunks[d.column[k+6+q]], nil); err != nil {
+		if quantiles[q], err = rg.Doubles(d.column[k+6+q], nil); err != nil {
 			return err
 		}
 		if len(quantiles[q]) != n {
@@ -421,7 +417,7 @@ func (d *predictionsReader) read(rg parquet.RowGroup, p *backtest.Predictions) (
 		}
 		s, ok := d.series[string(id)]
 		if !ok {
-			return &SyntaxError{Line: int64(from + i + 1), Msg: "the row's series is not in the file's list of series"}
+			return &table.SyntaxError{Line: int64(from + i + 1), Msg: "the row's series is not in the file's list of series"}
 		}
 		p.Series = append(p.Series, s)
 		p.Date = append(p.Date, calendar.Day(dates[i]))
@@ -460,7 +456,7 @@ func NewPredictionsCSV(w io.Writer, head *backtest.Predictions) *PredictionsCSV 
 		if i > 0 {
 			c.line = append(c.line, ',')
 		}
-		c.line = appendField(c.line, n)
+		c.line = table.AppendField(c.line, n)
 	}
 	c.end()
 	return c
@@ -476,16 +472,16 @@ func (c *PredictionsCSV) end() {
 func (c *PredictionsCSV) Row(p *backtest.Predictions, i int) {
 	line := c.line
 	for _, k := range p.Keys {
-		line = append(appendField(line, k.Levels[k.Codes[p.Series[i]]]), ',')
+		line = append(table.AppendField(line, k.Levels[k.Codes[p.Series[i]]]), ',')
 	}
 	line = append(append(line, p.Date[i].String()...), ',')
 	line = append(append(line, p.Cutoff[i].String()...), ',')
 	line = append(strconv.AppendInt(line, int64(p.Horizon[i]), 10), ',')
-	line = append(appendField(line, p.Models[p.Model[i]]), ',')
-	line = append(appendNumber(line, p.Actual[i]), ',')
-	line = appendNumber(line, p.Forecast[i])
+	line = append(table.AppendField(line, p.Models[p.Model[i]]), ',')
+	line = append(table.AppendNumber(line, p.Actual[i]), ',')
+	line = table.AppendNumber(line, p.Forecast[i])
 	for q := range p.Levels {
-		line = appendNumber(append(line, ','), p.Quantiles[i*len(p.Levels)+q])
+		line = table.AppendNumber(append(line, ','), p.Quantiles[i*len(p.Levels)+q])
 	}
 	c.line = line
 	c.rows++
@@ -501,21 +497,4 @@ func (c *PredictionsCSV) Close() error {
 		return fmt.Errorf("writing predictions: %w", err)
 	}
 	return nil
-}
-
-func appendNumber(b []byte, x float64) []byte {
-	if math.IsNaN(x) {
-		return b
-	}
-	return strconv.AppendFloat(b, x, 'f', -1, 32)
-}
-
-// appendField quotes a CSV field where it must be (RFC 4180).
-func appendField(b []byte, s string) []byte {
-	if !strings.ContainsAny(s, ",\"\r\n") && s == strings.TrimSpace(s) {
-		return append(b, s...)
-	}
-	b = append(b, '"')
-	b = append(b, strings.ReplaceAll(s, `"`, `""`)...)
-	return append(b, '"')
 }

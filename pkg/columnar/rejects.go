@@ -3,6 +3,8 @@ package columnar
 import (
 	"fmt"
 	"io"
+
+	"salescast/pkg/table/parquet"
 )
 
 // Reject is a source row that was set aside.
@@ -15,7 +17,7 @@ type Reject struct {
 
 // RejectsWriter writes rows that were set aside: the columns file, line, rule, reason and raw.
 type RejectsWriter struct {
-	t    *tableWriter
+	t    *parquet.Writer
 	held []Reject
 	size int
 	rows int64
@@ -23,7 +25,7 @@ type RejectsWriter struct {
 
 // NewRejectsWriter starts a file on w.
 func NewRejectsWriter(w io.Writer) (*RejectsWriter, error) {
-	t, err := newTableWriter(w, []leaf{textLeaf("file"), longLeaf("line"), textLeaf("rule"), textLeaf("reason"), textLeaf("raw")})
+	t, err := parquet.NewWriter(w, []parquet.Leaf{parquet.TextLeaf("file"), parquet.LongLeaf("line"), parquet.TextLeaf("rule"), parquet.TextLeaf("reason"), parquet.TextLeaf("raw")})
 	if err != nil {
 		return nil, fmt.Errorf("starting a quarantine file: %w", err)
 	}
@@ -50,23 +52,23 @@ func (w *RejectsWriter) flush() error {
 		for i := range w.held {
 			texts[i] = get(&w.held[i])
 		}
-		w.t.texts(c, texts)
+		w.t.Texts(c, texts)
 	}
 	lines := make([]int64, len(w.held))
 	for i := range w.held {
 		lines[i] = w.held[i].Line
 	}
 	column(0, func(r *Reject) string { return r.File })
-	w.t.longs(1, lines)
+	w.t.Longs(1, lines)
 	column(2, func(r *Reject) string { return r.Rule })
 	column(3, func(r *Reject) string { return r.Reason })
 	column(4, func(r *Reject) string { return r.Raw })
-	w.t.rows += len(w.held)
+	w.t.Added(len(w.held))
 	w.held, w.size = w.held[:0], 0
-	if w.t.rows >= rowGroupRows {
-		return w.t.endRowGroup()
+	if w.t.Room() == 0 {
+		return w.t.EndRowGroup()
 	}
-	return w.t.err
+	return w.t.Err()
 }
 
 // Close writes what is buffered and the file's end; it does not close the underlying writer.
@@ -74,5 +76,5 @@ func (w *RejectsWriter) Close() error {
 	if err := w.flush(); err != nil {
 		return err
 	}
-	return w.t.close()
+	return w.t.Close()
 }

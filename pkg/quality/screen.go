@@ -6,6 +6,7 @@ import (
 
 	"salescast/pkg/calendar"
 	"salescast/pkg/panel"
+	"salescast/pkg/table"
 )
 
 // Contract says what rows must be. The columns of Records come in this order: keys, static attributes, time, target, covariates.
@@ -43,13 +44,13 @@ func NewScreen(c Contract, found *Collector, reject func(Rejected) error) *Scree
 	}}
 }
 
-var faultRules = map[panel.FaultKind]string{
-	panel.WrongFields: "wrong_fields", panel.BadNumber: "bad_number", panel.DecimalComma: "decimal_comma", panel.BadDate: "bad_date",
-	panel.NoSuchDate: "impossible_date", panel.NoDate: "missing_date", panel.BadText: "bad_text",
+var faultRules = map[table.FaultKind]string{
+	table.WrongFields: "wrong_fields", table.BadNumber: "bad_number", table.DecimalComma: "decimal_comma", table.BadDate: "bad_date",
+	table.NoSuchDate: "impossible_date", table.NoDate: "missing_date", table.BadText: "bad_text",
 }
 
 // Records screens rows: the good ones go to add with Origin origin(line). The row that add gets is valid during the call.
-func (s *Screen) Records(r *panel.Records, origin func(line int64) panel.Origin, add func(*panel.Row) error) error {
+func (s *Screen) Records(r *table.Block, origin func(line int64) panel.Origin, add func(*panel.Row) error) error {
 	faults := r.Faults
 	for i := range r.Rows {
 		rule, place := "", Place{}
@@ -85,7 +86,7 @@ func (s *Screen) Records(r *panel.Records, origin func(line int64) panel.Origin,
 }
 
 // check fills s.row from row i and returns the rule that it breaks, "" if none.
-func (s *Screen) check(r *panel.Records, i int) (rule string, at Place) {
+func (s *Screen) check(r *table.Block, i int) (rule string, at Place) {
 	c, cols := &s.contract, r.Columns
 	for k := range c.Keys {
 		s.row.Keys[k] = cols[k].Codes[i]

@@ -1,15 +1,18 @@
-package panel
+package table
 
-import "salescast/pkg/calendar"
+import (
+	"salescast/pkg/calendar"
+	"salescast/pkg/panel"
+)
 
-// ColumnKind is what a source column is read as.
-type ColumnKind uint8
+// Kind is what a column is read as.
+type Kind uint8
 
-// The kinds of source columns.
+// The kinds of columns.
 const (
-	TextColumn ColumnKind = iota + 1
-	NumberColumn
-	DateColumn
+	Text Kind = iota + 1
+	Number
+	Date
 )
 
 // FaultKind says why a cell, or a whole row, could not be read.
@@ -36,32 +39,32 @@ const (
 // Fault is a cell or row that could not be read.
 type Fault struct {
 	Row int
-	// Column is the place in Records.Columns; -1 for the whole row.
+	// Column is the place in Block.Columns; -1 for the whole row.
 	Column int
 	Kind   FaultKind
 	Text   string
 }
 
-// RecordColumn is one column of Records; the slice of its kind has one value per row.
-type RecordColumn struct {
+// Values is one column of a Block; the slice of its kind has one value per row.
+type Values struct {
 	Name string
-	Kind ColumnKind
+	Kind Kind
 	// Codes index Dictionary.
 	Codes      []int32
-	Dictionary *Dictionary
+	Dictionary *panel.Dictionary
 	// Numbers are NaN where the cell is empty or faulty.
 	Numbers []float32
 	// Days are 0 where the cell is faulty.
 	Days []calendar.Day
 }
 
-// Records are consecutive rows of a source, column by column, as its reader found them. They are valid until the reader's next step.
-type Records struct {
+// Block is consecutive rows of a source, column by column, as its reader found them. It is valid until the reader's next step.
+type Block struct {
 	File string
 	Rows int
 	// Lines has the line (in Parquet the row), from 1, of each row.
 	Lines   []int64
-	Columns []RecordColumn
+	Columns []Values
 	// Faults are in the order of rows.
 	Faults []Fault
 	// Raw returns the text of a row.

@@ -1,4 +1,4 @@
-package columnar
+package parquet
 
 import (
 	"bytes"
@@ -8,14 +8,14 @@ import (
 	"slices"
 	"testing"
 
-	"github.com/parquet-go/parquet-go"
+	pq "github.com/parquet-go/parquet-go"
 
 	"salescast/pkg/calendar"
 )
 
 var tableLevels = []string{"a", "b", "ç"}
 
-var tableColumns = []TableColumn{
+var tableColumns = []Column{
 	{Name: "date", Type: Date},
 	{Name: "store", Type: Text},
 	{Name: "quantity", Type: Int, Nullable: true},
@@ -77,12 +77,12 @@ func writeTable(t *testing.T, rows, block int) []byte {
 // What the library's own row reader finds is what was written, over several row groups and blocks that do not fit them.
 func TestTableRoundTrip(t *testing.T) {
 	t.Parallel()
-	for _, rows := range []int{0, 1, 1000, 2*rowGroupRows + 77} {
+	for _, rows := range []int{0, 1, 1000, 2*RowGroupRows + 77} {
 		b := writeTable(t, rows, 30011)
 		if !bytes.Equal(b, writeTable(t, rows, 30011)) {
 			t.Errorf("%d rows: the same blocks give other bytes", rows)
 		}
-		f, err := parquet.OpenFile(bytes.NewReader(b), int64(len(b)))
+		f, err := pq.OpenFile(bytes.NewReader(b), int64(len(b)))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -95,7 +95,7 @@ func TestTableRoundTrip(t *testing.T) {
 		for _, group := range f.RowGroups() {
 			r := group.Rows()
 			defer r.Close()
-			for buf := make([]parquet.Row, 100); ; {
+			for buf := make([]pq.Row, 100); ; {
 				n, err := r.ReadRows(buf)
 				for _, v := range buf[:n] {
 					have, want := tableRowOf(v), tableRowAt(at)
@@ -121,7 +121,7 @@ func TestTableRoundTrip(t *testing.T) {
 	}
 }
 
-func tableRowOf(v parquet.Row) tableRow {
+func tableRowOf(v pq.Row) tableRow {
 	r := tableRow{
 		day: calendar.Day(v[0].Int32()), store: int32(slices.Index(tableLevels, string(v[1].ByteArray()))), quantity: NullInt,
 		price: v[3].Int32(), revenue: math.NaN(), cost: v[5].Double(), promo: v[6].Boolean(),
@@ -137,12 +137,12 @@ func tableRowOf(v parquet.Row) tableRow {
 
 func TestTableRefuses(t *testing.T) {
 	t.Parallel()
-	for _, c := range []TableColumn{{Name: "x"}, {Type: Int}, {Name: "x", Type: Date, Nullable: true}} {
-		if _, err := NewTableWriter(&bytes.Buffer{}, []TableColumn{c}); err == nil {
+	for _, c := range []Column{{Name: "x"}, {Type: Int}, {Name: "x", Type: Date, Nullable: true}} {
+		if _, err := NewTableWriter(&bytes.Buffer{}, []Column{c}); err == nil {
 			t.Errorf("%+v was taken", c)
 		}
 	}
-	w, err := NewTableWriter(&bytes.Buffer{}, []TableColumn{{Name: "s", Type: Text}, {Name: "n", Type: Int}})
+	w, err := NewTableWriter(&bytes.Buffer{}, []Column{{Name: "s", Type: Text}, {Name: "n", Type: Int}})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,4 +1,4 @@
-package columnar_test
+package parquet_test
 
 import (
 	"bytes"
@@ -11,11 +11,12 @@ import (
 	"testing"
 	"time"
 
-	"github.com/parquet-go/parquet-go"
+	pq "github.com/parquet-go/parquet-go"
 	"github.com/parquet-go/parquet-go/compress"
 
-	"salescast/pkg/columnar"
 	"salescast/pkg/panel"
+	"salescast/pkg/table"
+	"salescast/pkg/table/tabletest"
 )
 
 // boundRow has the encodings that can claim more values than they have bytes.
@@ -30,7 +31,7 @@ type boundRow struct {
 func boundFile(t testing.TB, version int, codec compress.Codec) []byte {
 	t.Helper()
 	var buf bytes.Buffer
-	w := parquet.NewGenericWriter[boundRow](&buf, parquet.DataPageVersion(version), parquet.Compression(codec), parquet.PageBufferSize(512))
+	w := pq.NewGenericWriter[boundRow](&buf, pq.DataPageVersion(version), pq.Compression(codec), pq.PageBufferSize(512))
 	rows := make([]boundRow, 400)
 	for i := range rows {
 		v := float64(i % 7)
@@ -49,7 +50,7 @@ func boundFile(t testing.TB, version int, codec compress.Codec) []byte {
 }
 
 var boundCodecs = map[string]compress.Codec{
-	"uncompressed": &parquet.Uncompressed, "snappy": &parquet.Snappy, "gzip": &parquet.Gzip, "zstd": &parquet.Zstd, "brotli": &parquet.Brotli,
+	"uncompressed": &pq.Uncompressed, "snappy": &pq.Snappy, "gzip": &pq.Gzip, "zstd": &pq.Zstd, "brotli": &pq.Brotli,
 }
 
 // allocated is how many bytes fn asked for.
@@ -69,7 +70,7 @@ func TestDamagedParquet(t *testing.T) { //nolint:paralleltest // it measures mem
 	for name, codec := range boundCodecs {
 		for _, version := range []int{1, 2} {
 			whole := boundFile(t, version, codec)
-			text, err := readAll(t.Context(), memoryFile("f.parquet", whole), want)
+			text, err := readAll(t.Context(), tabletest.File("f.parquet", whole), want)
 			if err != nil || strings.Count(text, "\n") != 400 {
 				t.Fatalf("%s, pages of version %d: %d rows, %v", name, version, strings.Count(text, "\n"), err)
 			}
@@ -82,16 +83,16 @@ func TestDamagedParquet(t *testing.T) { //nolint:paralleltest // it measures mem
 					copy(b[rng.IntN(len(b)-8):], []byte{0xff, 0xff, 0xff, 0xff, 0x07}) // the largest length that fits
 				}
 				began := time.Now()
-				n := allocated(func() { _, err = readAll(t.Context(), memoryFile("f.parquet", b), want) })
+				n := allocated(func() { _, err = readAll(t.Context(), tabletest.File("f.parquet", b), want) })
 				if took := time.Since(began); n > most || took > longest {
 					t.Errorf("%s, pages of version %d, byte %d: %d MiB in %v, %v", name, version, where, n>>20, took, err)
 				}
-				if bad, ok := errors.AsType[*columnar.SyntaxError](err); err != nil && (!ok || bad.File != "f.parquet" || bad.Hint == "") {
+				if bad, ok := errors.AsType[*table.SyntaxError](err); err != nil && (!ok || bad.File != "f.parquet" || bad.Hint == "") {
 					t.Errorf("%s, pages of version %d, byte %d: the error names no file or no cure: %#v", name, version, where, err)
 				}
 			}
 			for cut := 0; cut < len(whole); cut += 1 + len(whole)/40 {
-				if _, err := readAll(t.Context(), memoryFile("f.parquet", whole[:cut]), want); err == nil {
+				if _, err := readAll(t.Context(), tabletest.File("f.parquet", whole[:cut]), want); err == nil {
 					t.Errorf("%s, pages of version %d: cut off at %d of %d, it was read", name, version, cut, len(whole))
 				}
 			}
@@ -99,7 +100,7 @@ func TestDamagedParquet(t *testing.T) { //nolint:paralleltest // it measures mem
 	}
 }
 
-func boundColumns() []columnar.Column {
+func boundColumns() []table.Column {
 	want := columns()
 	for _, n := range []string{"promo", "note"} {
 		c := want[0]
@@ -128,7 +129,7 @@ func TestParquetClaims(t *testing.T) { //nolint:paralleltest // it measures memo
 		{"nothing", nil, ""},
 	} {
 		var err error
-		n := allocated(func() { _, err = readAll(t.Context(), memoryFile("f.parquet", c.file), columns()) })
+		n := allocated(func() { _, err = readAll(t.Context(), tabletest.File("f.parquet", c.file), columns()) })
 		if err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s: %v, want %q", c.name, err, c.want)
 		}
@@ -141,8 +142,8 @@ func TestParquetClaims(t *testing.T) { //nolint:paralleltest // it measures memo
 // Of pages that LZ4 packed, the library answers values that were never written, so they are refused.
 func TestParquetCompression(t *testing.T) {
 	t.Parallel()
-	_, err := readAll(t.Context(), memoryFile("f.parquet", boundFile(t, 1, &parquet.Lz4Raw)), columns())
-	bad, ok := errors.AsType[*columnar.SyntaxError](err)
+	_, err := readAll(t.Context(), tabletest.File("f.parquet", boundFile(t, 1, &pq.Lz4Raw)), columns())
+	bad, ok := errors.AsType[*table.SyntaxError](err)
 	if !ok || !strings.Contains(err.Error(), "not compressed by zstd") || !strings.Contains(bad.Hint, "write the file with one of these") {
 		t.Errorf("LZ4: %v", err)
 	}

@@ -1,33 +1,33 @@
-package columnar
+package parquet
 
 import (
 	"fmt"
 	"io"
 	"math"
 
-	"github.com/parquet-go/parquet-go"
+	pq "github.com/parquet-go/parquet-go"
 
 	"salescast/pkg/calendar"
 )
 
-// TableColumn is one column of a plain table.
-type TableColumn struct {
+// Column is one column of a plain table.
+type Column struct {
 	Name string
-	Type TableType
+	Type Type
 	// Nullable integers and floats are null where they are NullInt or NaN; other types are never null.
 	Nullable bool
 }
 
-// TableType is the type of a table's column.
-type TableType uint8
+// Type is the type of a table's column.
+type Type uint8
 
 // The types of a column, and what TableWriter.Write takes for each.
 const (
-	Date  TableType = iota + 1 // []calendar.Day, written as DATE
-	Text                       // Coded, written as strings through a dictionary
-	Int                        // []int32
-	Float                      // []float64
-	Bool                       // []bool
+	Date  Type = iota + 1 // []calendar.Day, written as DATE
+	Text                  // Coded, written as strings through a dictionary
+	Int                   // []int32
+	Float                 // []float64
+	Bool                  // []bool
 )
 
 // NullInt stands for null in a nullable column of integers.
@@ -41,43 +41,43 @@ type Coded struct {
 
 // TableWriter writes a Parquet file of plain columns from blocks of rows in bounded memory. The same blocks give the same bytes.
 type TableWriter struct {
-	w       *tableWriter
-	columns []TableColumn
+	w       *Writer
+	columns []Column
 	rows    int64
 }
 
 // NewTableWriter begins a file on w, which is not closed.
-func NewTableWriter(w io.Writer, columns []TableColumn) (*TableWriter, error) {
-	leaves := make([]leaf, len(columns))
+func NewTableWriter(w io.Writer, columns []Column) (*TableWriter, error) {
+	leaves := make([]Leaf, len(columns))
 	for i, c := range columns {
 		node := c.node()
 		if node == nil || c.Nullable && c.Type != Int && c.Type != Float {
 			return nil, fmt.Errorf("writing Parquet: column %s cannot have type %d, nullable %v", c.Name, c.Type, c.Nullable)
 		}
 		if c.Nullable {
-			node = parquet.Optional(node)
+			node = pq.Optional(node)
 		}
-		leaves[i] = leaf{c.Name, node}
+		leaves[i] = Leaf{c.Name, node}
 	}
-	t, err := newTableWriter(w, leaves)
+	t, err := NewWriter(w, leaves)
 	if err != nil {
 		return nil, err
 	}
 	return &TableWriter{w: t, columns: columns}, nil
 }
 
-func (c TableColumn) node() parquet.Node {
+func (c Column) node() pq.Node {
 	switch c.Type {
 	case Date:
-		return dateLeaf(c.Name).node
+		return DateLeaf(c.Name).node
 	case Text:
-		return textLeaf(c.Name).node
+		return TextLeaf(c.Name).node
 	case Int:
-		return parquet.Encoded(parquet.Int(32), &parquet.DeltaBinaryPacked)
+		return pq.Encoded(pq.Int(32), &pq.DeltaBinaryPacked)
 	case Float:
-		return doubleLeaf(c.Name).node
+		return DoubleLeaf(c.Name).node
 	case Bool:
-		return boolLeaf(c.Name).node
+		return BoolLeaf(c.Name).node
 	}
 	return nil
 }
@@ -90,13 +90,13 @@ func (t *TableWriter) Write(values ...any) error {
 		return fmt.Errorf("writing Parquet: %w", err)
 	}
 	for from := 0; from < rows; {
-		to := min(rows, from+rowGroupRows-t.w.rows)
+		to := min(rows, from+RowGroupRows-t.w.rows)
 		for c, v := range values {
 			t.write(c, v, from, to)
 		}
 		t.w.rows, t.rows, from = t.w.rows+to-from, t.rows+int64(to-from), to
-		if t.w.rows == rowGroupRows {
-			if err := t.w.endRowGroup(); err != nil {
+		if t.w.rows == RowGroupRows {
+			if err := t.w.EndRowGroup(); err != nil {
 				return err
 			}
 		}
@@ -108,7 +108,7 @@ func (t *TableWriter) Write(values ...any) error {
 func (t *TableWriter) Rows() int64 { return t.rows }
 
 // Close writes what is left, and the footer.
-func (t *TableWriter) Close() error { return t.w.close() }
+func (t *TableWriter) Close() error { return t.w.Close() }
 
 // check returns the rows of a block whose columns are all of their type and of one length.
 func (t *TableWriter) check(values []any) (rows int, err error) {
@@ -117,7 +117,7 @@ func (t *TableWriter) check(values []any) (rows int, err error) {
 	}
 	for c, column := range t.columns {
 		var n int
-		var given TableType
+		var given Type
 		switch v := values[c].(type) {
 		case []calendar.Day:
 			n, given = len(v), Date
@@ -149,28 +149,28 @@ func (t *TableWriter) check(values []any) (rows int, err error) {
 func (t *TableWriter) write(c int, values any, from, to int) {
 	switch v := values.(type) {
 	case []calendar.Day:
-		t.w.days(c, v[from:to])
+		t.w.Days(c, v[from:to])
 	case Coded:
-		t.w.codes(c, v.Levels, v.Codes[from:to])
+		t.w.Codes(c, v.Levels, v.Codes[from:to])
 	case []int32:
 		if t.columns[c].Nullable {
-			null := parquet.NullValue().Level(0, 0, c)
-			writeColumn(t.w, c, v[from:to], func(x int32) parquet.Value {
+			null := pq.NullValue().Level(0, 0, c)
+			writeColumn(t.w, c, v[from:to], func(x int32) pq.Value {
 				if x == NullInt {
 					return null
 				}
-				return parquet.Int32Value(x).Level(0, 1, c)
+				return pq.Int32Value(x).Level(0, 1, c)
 			})
 		} else {
-			t.w.ints(c, v[from:to])
+			t.w.Ints(c, v[from:to])
 		}
 	case []float64:
 		if t.columns[c].Nullable {
-			t.w.nullableDoubles(c, v[from:to])
+			t.w.NullableDoubles(c, v[from:to])
 		} else {
-			t.w.doubles(c, v[from:to])
+			t.w.Doubles(c, v[from:to])
 		}
 	case []bool:
-		t.w.bools(c, v[from:to])
+		t.w.Bools(c, v[from:to])
 	}
 }

@@ -1,4 +1,4 @@
-package columnar
+package parquet
 
 import (
 	"context"
@@ -12,35 +12,36 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/parquet-go/parquet-go"
+	pq "github.com/parquet-go/parquet-go"
 	"github.com/parquet-go/parquet-go/deprecated"
 	"github.com/parquet-go/parquet-go/format"
 
 	"salescast/pkg/calendar"
-	"salescast/pkg/panel"
+	"salescast/pkg/table"
 )
 
-type parquetTable struct {
-	SourceReader
+type source struct {
+	table.Reader
 	name  string
-	f     *parquet.File
+	f     *pq.File
 	names []string
 	// leaf is the leaf column of each name, -1 for a nested one.
 	leaf  []int
 	check pageCheck
 }
 
-func newParquetTable(f File, r SourceReader) (t *parquetTable, err error) {
-	defer guard(f.Name, &err)
-	pf, err := openParquet(r, f.Size, f.Name)
+// Open opens the Parquet file of size bytes in r, which it closes with the source, and otherwise leaves to its caller where it returns an error.
+func Open(name string, size int64, r table.Reader) (s table.Source, err error) {
+	defer guard(name, &err)
+	pf, err := openParquet(r, size, name)
 	if err != nil {
 		return nil, err
 	}
-	end, err := checkFooter(r, f.Size)
+	end, err := checkFooter(r, size)
 	if err != nil {
 		return nil, err
 	}
-	t = &parquetTable{SourceReader: r, name: f.Name, f: pf, check: pageCheck{r: r, end: end}}
+	t := &source{Reader: r, name: name, f: pf, check: pageCheck{r: r, end: end}}
 	for _, c := range pf.Root().Columns() {
 		t.names = append(t.names, c.Name())
 		if c.Leaf() && !c.Repeated() {
@@ -50,30 +51,32 @@ func newParquetTable(f File, r SourceReader) (t *parquetTable, err error) {
 		}
 	}
 	if pf.NumRows() == 0 {
-		return nil, &SyntaxError{File: f.Name, Msg: "the file has columns and no rows", Hint: "a source needs rows"}
+		return nil, &table.SyntaxError{File: name, Msg: "the file has columns and no rows", Hint: "a source needs rows"}
 	}
 	return t, nil
 }
 
-func (t *parquetTable) header() []string { return t.names }
+// Columns implements [table.Source].
+func (t *source) Columns() []string { return t.names }
 
-func (t *parquetTable) Close() error {
+// Close implements [table.Source].
+func (t *source) Close() error {
 	t.check.close()
-	return t.SourceReader.Close()
+	return t.Reader.Close()
 }
 
 // cursor walks the values of one column of a row group.
 type cursor struct {
-	pages  parquet.Pages
-	page   parquet.Page
-	values parquet.ValueReader
-	buf    []parquet.Value
-	text   func([]byte, parquet.Value) []byte
-	number func(parquet.Value) float32 // nil if the column is not plainly numeric
+	pages  pq.Pages
+	page   pq.Page
+	values pq.ValueReader
+	buf    []pq.Value
+	text   func([]byte, pq.Value) []byte
+	number func(pq.Value) float32 // nil if the column is not plainly numeric
 }
 
 // next fills buf with up to n values; fewer only at the end of the column.
-func (c *cursor) next(n int, each func(parquet.Value)) (int, error) {
+func (c *cursor) next(n int, each func(pq.Value)) (int, error) {
 	got := 0
 	for got < n {
 		if c.values == nil {
@@ -92,7 +95,7 @@ func (c *cursor) next(n int, each func(parquet.Value)) (int, error) {
 		}
 		got += k
 		if errors.Is(err, io.EOF) {
-			parquet.Release(c.page)
+			pq.Release(c.page)
 			c.page, c.values = nil, nil
 		} else if err != nil {
 			return got, err
@@ -105,16 +108,21 @@ func (c *cursor) next(n int, each func(parquet.Value)) (int, error) {
 
 func (c *cursor) close() {
 	if c.page != nil {
-		parquet.Release(c.page)
+		pq.Release(c.page)
 	}
 	c.pages.Close()
 }
 
-// read implements table.
-func (t *parquetTable) read(ctx context.Context, want []Column, at []int, fixed []string) iter.Seq2[*panel.Records, error] {
-	return func(yield func(*panel.Records, error) bool) {
-		b := newRecordsBuilder(t.name, want)
-		b.Raw = func(row int) string { return b.render(row) }
+// Blocks implements [table.Source].
+func (t *source) Blocks(ctx context.Context, want []table.Column) iter.Seq2[*table.Block, error] {
+	return func(yield func(*table.Block, error) bool) {
+		at, fixed, err := table.Locate(t.name, t.names, want)
+		if err != nil {
+			yield(nil, err)
+			return
+		}
+		b := table.NewBuilder(t.name, want)
+		b.Raw = func(row int) string { return b.Render(row) }
 		var line int64
 		for i := range t.f.RowGroups() {
 			stop, err := t.rowGroup(ctx, i, b, at, fixed, &line, yield)
@@ -129,10 +137,10 @@ func (t *parquetTable) read(ctx context.Context, want []Column, at []int, fixed 
 	}
 }
 
-func (t *parquetTable) rowGroup(ctx context.Context, group int, b *recordsBuilder, at []int, fixed []string, line *int64, yield func(*panel.Records, error) bool) (stop bool, err error) {
+func (t *source) rowGroup(ctx context.Context, group int, b *table.Builder, at []int, fixed []string, line *int64, yield func(*table.Block, error) bool) (stop bool, err error) {
 	left := t.f.RowGroups()[group].NumRows()
 	if left < 0 || left > math.MaxInt32 {
-		return false, &SyntaxError{File: t.name, Msg: fmt.Sprintf("a row group claims %d rows", left), Hint: "write the file again; it may have been overwritten"}
+		return false, &table.SyntaxError{File: t.name, Msg: fmt.Sprintf("a row group claims %d rows", left), Hint: "write the file again; it may have been overwritten"}
 	}
 	cursors := make([]*cursor, len(at))
 	defer func() {
@@ -154,12 +162,12 @@ func (t *parquetTable) rowGroup(ctx context.Context, group int, b *recordsBuilde
 		if err := ctx.Err(); err != nil {
 			return false, err
 		}
-		b.reset()
-		n := int(min(left, batchRows))
+		b.Reset()
+		n := int(min(left, table.BlockRows))
 		if err := t.fill(b, cursors, fixed, n, line); err != nil {
 			return false, err
 		}
-		if !yield(&b.Records, nil) {
+		if !yield(&b.Block, nil) {
 			return true, nil
 		}
 		left -= int64(n)
@@ -167,16 +175,16 @@ func (t *parquetTable) rowGroup(ctx context.Context, group int, b *recordsBuilde
 	return false, nil
 }
 
-func (t *parquetTable) cursor(ctx context.Context, group, a int) (c *cursor, err error) {
+func (t *source) cursor(ctx context.Context, group, a int) (c *cursor, err error) {
 	defer guard(t.name, &err)
 	if t.leaf[a] < 0 {
-		return nil, &SyntaxError{File: t.name, Column: t.names[a], Msg: "the column is nested", Hint: "write it as a flat column, or name it under data.ignore"}
+		return nil, &table.SyntaxError{File: t.name, Column: t.names[a], Msg: "the column is nested", Hint: "write it as a flat column, or name it under data.ignore"}
 	}
 	rg := t.f.RowGroups()[group]
 	chunk := rg.ColumnChunks()[t.leaf[a]]
 	text, err := textOf(chunk.Type())
 	if err != nil {
-		return nil, &SyntaxError{File: t.name, Column: t.names[a], Msg: err.Error(), Hint: "write it as text, a number or a date"}
+		return nil, &table.SyntaxError{File: t.name, Column: t.names[a], Msg: err.Error(), Hint: "write it as text, a number or a date"}
 	}
 	meta := &t.f.Metadata().RowGroups[group].Columns[t.leaf[a]].MetaData
 	if err := t.check.chunk(ctx, meta, rg.NumRows(), t.f.Root().Columns()[a].Optional()); err != nil {
@@ -187,32 +195,32 @@ func (t *parquetTable) cursor(ctx context.Context, group, a int) (c *cursor, err
 		if errors.Is(err, errCodec) {
 			hint = "write the file with one of these compressions, or with none"
 		}
-		return nil, &SyntaxError{File: t.name, Column: t.names[a], Msg: "the column cannot be read", Err: err, Hint: hint}
+		return nil, &table.SyntaxError{File: t.name, Column: t.names[a], Msg: "the column cannot be read", Err: err, Hint: hint}
 	}
-	return &cursor{pages: chunk.Pages(), buf: make([]parquet.Value, 512), text: text, number: numberOf(chunk.Type())}, nil
+	return &cursor{pages: chunk.Pages(), buf: make([]pq.Value, 512), text: text, number: numberOf(chunk.Type())}, nil
 }
 
 // fill reads n rows column by column. Faults of several columns are put in the order of rows.
-func (t *parquetTable) fill(b *recordsBuilder, cursors []*cursor, fixed []string, n int, line *int64) (err error) {
+func (t *source) fill(b *table.Builder, cursors []*cursor, fixed []string, n int, line *int64) (err error) {
 	defer guard(t.name, &err)
 	for i := range b.Columns {
 		b.Rows = 0
 		if cursors[i] == nil {
 			for range n {
 				b.Rows++
-				b.cell(i, []byte(fixed[i]))
+				b.Cell(i, []byte(fixed[i]))
 			}
 			continue
 		}
-		got, err := cursors[i].next(n, b.taker(i, cursors[i]))
+		got, err := cursors[i].next(n, cursors[i].taker(b, i))
 		if err != nil {
-			return &SyntaxError{File: t.name, Column: b.Columns[i].Name, Line: *line + int64(got) + 1, Msg: "the column cannot be read", Err: err, Hint: "write the file again; it may have been cut off or overwritten"}
+			return &table.SyntaxError{File: t.name, Column: b.Columns[i].Name, Line: *line + int64(got) + 1, Msg: "the column cannot be read", Err: err, Hint: "write the file again; it may have been cut off or overwritten"}
 		}
 		if got != n {
-			return &SyntaxError{File: t.name, Column: b.Columns[i].Name, Line: *line + int64(got) + 1, Msg: "the column ends before the row group does", Hint: "write the file again"}
+			return &table.SyntaxError{File: t.name, Column: b.Columns[i].Name, Line: *line + int64(got) + 1, Msg: "the column ends before the row group does", Hint: "write the file again"}
 		}
 	}
-	sortFaults(b.Faults)
+	b.SortFaults()
 	b.Rows = n
 	for range n {
 		*line++
@@ -221,10 +229,10 @@ func (t *parquetTable) fill(b *recordsBuilder, cursors []*cursor, fixed []string
 	return nil
 }
 
-// taker appends values to column i: numbers as they are, everything else through the grammar of texts.
-func (b *recordsBuilder) taker(i int, c *cursor) func(parquet.Value) {
-	if col := &b.Columns[i]; col.Kind == panel.NumberColumn && c.number != nil {
-		return func(v parquet.Value) {
+// taker appends values to column i of b: numbers as they are, everything else through the grammar of texts.
+func (c *cursor) taker(b *table.Builder, i int) func(pq.Value) {
+	if col := &b.Columns[i]; col.Kind == table.Number && c.number != nil {
+		return func(v pq.Value) {
 			x := float32(math.NaN())
 			if !v.IsNull() {
 				x = c.number(v)
@@ -233,29 +241,29 @@ func (b *recordsBuilder) taker(i int, c *cursor) func(parquet.Value) {
 		}
 	}
 	var text []byte
-	return func(v parquet.Value) {
+	return func(v pq.Value) {
 		b.Rows++
 		text = text[:0]
 		if !v.IsNull() {
 			text = c.text(text, v)
 		}
-		b.cell(i, text)
+		b.Cell(i, text)
 	}
 }
 
 // numberOf returns how plain numeric columns are read, nil for others.
-func numberOf(t parquet.Type) func(parquet.Value) float32 {
+func numberOf(t pq.Type) func(pq.Value) float32 {
 	switch l := t.LogicalType(); {
-	case t.Kind() == parquet.Float:
-		return parquet.Value.Float
-	case t.Kind() == parquet.Double:
-		return func(v parquet.Value) float32 { return float32(v.Double()) }
+	case t.Kind() == pq.Float:
+		return pq.Value.Float
+	case t.Kind() == pq.Double:
+		return func(v pq.Value) float32 { return float32(v.Double()) }
 	case l != nil && !signed(l) || l == nil && t.ConvertedType() != nil:
 		return nil
-	case t.Kind() == parquet.Int32:
-		return func(v parquet.Value) float32 { return float32(v.Int32()) }
-	case t.Kind() == parquet.Int64:
-		return func(v parquet.Value) float32 { return float32(v.Int64()) }
+	case t.Kind() == pq.Int32:
+		return func(v pq.Value) float32 { return float32(v.Int32()) }
+	case t.Kind() == pq.Int64:
+		return func(v pq.Value) float32 { return float32(v.Int64()) }
 	}
 	return nil
 }
@@ -266,7 +274,7 @@ func signed(l *format.LogicalType) bool {
 }
 
 // textOf returns how a column's values are written as text, which the cells' parsers then read: one grammar for all formats.
-func textOf(t parquet.Type) (func([]byte, parquet.Value) []byte, error) {
+func textOf(t pq.Type) (func([]byte, pq.Value) []byte, error) {
 	if l := t.LogicalType(); l != nil {
 		switch l := l.Value.(type) {
 		case *format.DateType:
@@ -302,38 +310,38 @@ func textOf(t parquet.Type) (func([]byte, parquet.Value) []byte, error) {
 		}
 	}
 	switch t.Kind() {
-	case parquet.Boolean:
-		return func(b []byte, v parquet.Value) []byte { return strconv.AppendBool(b, v.Boolean()) }, nil
-	case parquet.Int32:
-		return func(b []byte, v parquet.Value) []byte { return strconv.AppendInt(b, int64(v.Int32()), 10) }, nil
-	case parquet.Int64:
-		return func(b []byte, v parquet.Value) []byte { return strconv.AppendInt(b, v.Int64(), 10) }, nil
-	case parquet.Int96:
-		return func(b []byte, v parquet.Value) []byte { return appendInt96(b, v.Int96()) }, nil
-	case parquet.Float:
-		return func(b []byte, v parquet.Value) []byte { return strconv.AppendFloat(b, float64(v.Float()), 'g', -1, 32) }, nil
-	case parquet.Double:
-		return func(b []byte, v parquet.Value) []byte { return strconv.AppendFloat(b, v.Double(), 'g', -1, 64) }, nil
-	case parquet.ByteArray, parquet.FixedLenByteArray:
-		return func(b []byte, v parquet.Value) []byte { return append(b, v.ByteArray()...) }, nil
+	case pq.Boolean:
+		return func(b []byte, v pq.Value) []byte { return strconv.AppendBool(b, v.Boolean()) }, nil
+	case pq.Int32:
+		return func(b []byte, v pq.Value) []byte { return strconv.AppendInt(b, int64(v.Int32()), 10) }, nil
+	case pq.Int64:
+		return func(b []byte, v pq.Value) []byte { return strconv.AppendInt(b, v.Int64(), 10) }, nil
+	case pq.Int96:
+		return func(b []byte, v pq.Value) []byte { return appendInt96(b, v.Int96()) }, nil
+	case pq.Float:
+		return func(b []byte, v pq.Value) []byte { return strconv.AppendFloat(b, float64(v.Float()), 'g', -1, 32) }, nil
+	case pq.Double:
+		return func(b []byte, v pq.Value) []byte { return strconv.AppendFloat(b, v.Double(), 'g', -1, 64) }, nil
+	case pq.ByteArray, pq.FixedLenByteArray:
+		return func(b []byte, v pq.Value) []byte { return append(b, v.ByteArray()...) }, nil
 	}
 	return nil, fmt.Errorf("the column has the type %s, which is not read", t)
 }
 
-func dateText(b []byte, v parquet.Value) []byte {
+func dateText(b []byte, v pq.Value) []byte {
 	return append(b, calendar.Day(v.Int32()).String()...)
 }
 
-func instantText(unit time.Duration) func([]byte, parquet.Value) []byte {
+func instantText(unit time.Duration) func([]byte, pq.Value) []byte {
 	perDay := int64(24 * time.Hour / unit)
-	return func(b []byte, v parquet.Value) []byte { return appendInstant(b, v.Int64(), perDay) }
+	return func(b []byte, v pq.Value) []byte { return appendInstant(b, v.Int64(), perDay) }
 }
 
-func unsignedText(k parquet.Kind) func([]byte, parquet.Value) []byte {
-	if k == parquet.Int64 {
-		return func(b []byte, v parquet.Value) []byte { return strconv.AppendUint(b, v.Uint64(), 10) }
+func unsignedText(k pq.Kind) func([]byte, pq.Value) []byte {
+	if k == pq.Int64 {
+		return func(b []byte, v pq.Value) []byte { return strconv.AppendUint(b, v.Uint64(), 10) }
 	}
-	return func(b []byte, v parquet.Value) []byte { return strconv.AppendUint(b, uint64(v.Uint32()), 10) }
+	return func(b []byte, v pq.Value) []byte { return strconv.AppendUint(b, uint64(v.Uint32()), 10) }
 }
 
 // appendInstant writes midnight as a date, and any other time so that it is no date.
@@ -364,23 +372,23 @@ func appendInt96(b []byte, v deprecated.Int96) []byte {
 	return appendInstant(b, d*int64(24*time.Hour)/1000+nanos/1000, int64(24*time.Hour)/1000)
 }
 
-func decimal(kind parquet.Kind, d *format.DecimalType) (func([]byte, parquet.Value) []byte, error) {
+func decimal(kind pq.Kind, d *format.DecimalType) (func([]byte, pq.Value) []byte, error) {
 	scale := int(d.Scale)
 	if scale < 0 || scale > 38 {
 		return nil, fmt.Errorf("the column is a decimal of scale %d", scale)
 	}
 	div := math.Pow10(scale)
 	switch kind {
-	case parquet.Int32:
-		return func(b []byte, v parquet.Value) []byte {
+	case pq.Int32:
+		return func(b []byte, v pq.Value) []byte {
 			return strconv.AppendFloat(b, float64(v.Int32())/div, 'g', -1, 64)
 		}, nil
-	case parquet.Int64:
-		return func(b []byte, v parquet.Value) []byte {
+	case pq.Int64:
+		return func(b []byte, v pq.Value) []byte {
 			return strconv.AppendFloat(b, float64(v.Int64())/div, 'g', -1, 64)
 		}, nil
 	default:
-		return func(b []byte, v parquet.Value) []byte {
+		return func(b []byte, v pq.Value) []byte {
 			return strconv.AppendFloat(b, bigEndian(v.ByteArray())/div, 'g', -1, 64)
 		}, nil
 	}
