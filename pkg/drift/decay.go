@@ -69,11 +69,8 @@ func Decay(now, then Measured, origins []metric.Scores, l Limits) []Finding {
 	if naive > wasNaive { // a harder time, for which the model is not to blame
 		limit *= naive / wasNaive
 	}
-	beside := ""
-	if !math.IsNaN(naive / wasNaive) {
-		beside = fmt.Sprintf("; that of the seasonal naive forecast moved by %+.0f %%", 100*(naive/wasNaive-1))
-	}
-	found("wape", wape, was, limit, wape > limit, "WAPE is %.4f and was %.4f in the backtest: %+.0f %%%s", wape, was, 100*(wape/was-1), beside)
+	found("wape", wape, was, limit, wape > limit, "WAPE is %.4f and was %.4f in the backtest%s%s", wape, was,
+		moved(": ", wape, was), moved("; that of the seasonal naive forecast moved by ", naive, wasNaive))
 	found("baseline", wape, naive, naive, wape > naive && was < wasNaive, "WAPE is %.4f, that of the seasonal naive forecast %.4f: the model has become the worse of the two", wape, naive)
 
 	bias, wasBias := float64(now.Model.Bias), float64(then.Model.Bias)
@@ -91,6 +88,15 @@ func Decay(now, then Measured, origins []metric.Scores, l Limits) []Finding {
 	}
 	found("coverage_95", covered, was95, limit, covered < limit && !math.IsNaN(was95), "%.1f %% of sales lie inside the 95 %% interval, and %.1f %% did in the backtest", 100*covered, 100*was95)
 	return out
+}
+
+// moved says by what share a figure that was not zero changed, behind lead; nothing of one that was.
+func moved(lead string, now, was float64) string {
+	share := now/was - 1
+	if math.IsNaN(share) || math.IsInf(share, 0) {
+		return ""
+	}
+	return fmt.Sprintf("%s%+.0f %%", lead, 100*share)
 }
 
 // beyond is the farther of two figures; one that is not defined is passed over.

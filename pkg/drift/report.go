@@ -72,6 +72,9 @@ func (r *Report) WriteHTML(w io.Writer) error {
 			if !v.Defined() {
 				return "–"
 			}
+			if math.Abs(float64(v)) >= 1e9 {
+				return fmt.Sprintf("%.2e", float64(v))
+			}
 			return fmt.Sprintf(form, times*float64(v))
 		}
 	}
@@ -81,7 +84,7 @@ func (r *Report) WriteHTML(w io.Writer) error {
 			if !v.Defined() || widest == 0 {
 				return 0
 			}
-			return int(math.Round(100 * float64(v) / widest))
+			return int(math.Round(100 * max(float64(v)/widest, 0)))
 		},
 		"row": func(name string, s metric.Scores) map[string]any { return map[string]any{"Name": name, "Scores": s} },
 	}).Parse(page)

@@ -8,6 +8,8 @@ import (
 	"io"
 	"math"
 	"reflect"
+	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -92,5 +94,45 @@ func TestReportIsWritten(t *testing.T) {
 	c, err := json.Marshal(again)
 	if err != nil || !bytes.Equal(b, c) || again.Learned != r.Learned || !reflect.DeepEqual(again.Findings, r.Findings) {
 		t.Errorf("%s, then %s: %v", b, c, err)
+	}
+}
+
+// Whatever the figures are, the page is whole and short: no bar is wider than its column, no number longer than it can be read.
+func TestReportIsBounded(t *testing.T) {
+	t.Parallel()
+	odd := []float64{0, 1, -1, math.NaN(), math.Inf(1), math.Inf(-1), math.MaxFloat64, -math.MaxFloat64, math.SmallestNonzeroFloat64, 4e16}
+	width := regexp.MustCompile(`style="width:([^%"]*)%`)
+	for _, a := range odd {
+		for _, b := range odd {
+			r := report()
+			r.Then.Model, r.Blocks[0].Model = scores(a, b, a), scores(b, a, b)
+			r.Blocks[1].Model, r.Blocks[1].Baseline = scores(a, a, b), scores(b, b, a)
+			r.Now = r.Blocks[1].Measured
+			r.Columns[0].KS, r.Columns[0].PSI, r.Columns[0].Missing = metric.Value(a), metric.Value(b), metric.Value(a)
+			if math.Abs(a) < 1 && math.Abs(b) <= 1 {
+				r.Judge(nil)
+			}
+			var page bytes.Buffer
+			if err := r.WriteHTML(&page); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := json.Marshal(r); err != nil {
+				t.Fatal(err)
+			}
+			text := page.String()
+			for _, bad := range []string{"NaN", "Inf", "ZgotmplZ"} {
+				if strings.Contains(text, bad) {
+					t.Errorf("%v and %v: the page has %q", a, b, bad)
+				}
+			}
+			for _, m := range width.FindAllStringSubmatch(text, -1) {
+				if n, err := strconv.Atoi(m[1]); err != nil || n < 0 || n > 100 {
+					t.Errorf("%v and %v: a bar is %s %% wide", a, b, m[1])
+				}
+			}
+			if len(text) > 20_000 {
+				t.Errorf("%v and %v: the page has %d bytes", a, b, len(text))
+			}
+		}
 	}
 }

@@ -115,8 +115,8 @@ func (o *Overview) soldLately(n int) (sum float64, ok bool) {
 	return sum, o.observed
 }
 
-// stretchOf lays sums on the grid.
-func stretchOf(f calendar.Frequency, sums map[calendar.Step]float64) *stretch {
+// stretchOf lays sums on the grid, at most the last steps of them.
+func stretchOf(f calendar.Frequency, sums map[calendar.Step]float64, steps int) *stretch {
 	if len(sums) == 0 {
 		return nil
 	}
@@ -124,9 +124,12 @@ func stretchOf(f calendar.Frequency, sums map[calendar.Step]float64) *stretch {
 	for at := range sums {
 		first, last = min(first, at), max(last, at)
 	}
+	first = max(first, last-calendar.Step(steps)+1)
 	out := &stretch{Start: f.Day(first).String(), Point: nothing(int(last-first) + 1)}
 	for at, v := range sums {
-		out.Point[at-first] = figure(v)
+		if at >= first {
+			out.Point[at-first] = figure(v)
+		}
 	}
 	return out
 }

@@ -20,12 +20,18 @@ const (
 	maxPoints = 150_000
 )
 
-// figure is a number in the page, with six digits; NaN is null.
+// figure is a number in the page, with six digits; one that is not known, or beyond any chart, is null.
 type figure float64
+
+// most bounds the magnitude of what is charted: the ranges and sums that a browser makes of such figures are finite.
+const most = 1e100
+
+// known says whether f has a place in a chart.
+func (f figure) known() bool { return math.Abs(float64(f)) <= most } // NaN has none
 
 // MarshalJSON implements json.Marshaler.
 func (f figure) MarshalJSON() ([]byte, error) {
-	if math.IsNaN(float64(f)) || math.IsInf(float64(f), 0) {
+	if !f.known() {
 		return []byte("null"), nil
 	}
 	return strconv.AppendFloat(nil, float64(f), 'g', 6, 64), nil
@@ -66,9 +72,9 @@ type stretch struct {
 }
 
 type horizonLine struct {
-	Model string         `json:"model"`
-	Role  string         `json:"role"`
-	WAPE  []metric.Value `json:"wape"`
+	Model string   `json:"model"`
+	Role  string   `json:"role"`
+	WAPE  []figure `json:"wape"`
 }
 
 // Shown lists the series, by their index among the predictions, whose single sales and predictions the page needs, increasing; it reads
@@ -110,8 +116,8 @@ func (p *Page) payload(rows []seriesRow) *payload {
 		}
 		cs := chartedSeries{Name: r.Name, Group: c.group, Note: "WAPE " + r.WAPE + ", baseline " + r.Baseline}
 		cs.Start, cs.Sold = p.history(s, steps)
-		cs.Tested = p.stretch(p.Backtest, tested[key])
-		cs.Next = p.stretch(p.Forecast, next[key])
+		cs.Tested = p.stretch(p.Backtest, tested[key], steps)
+		cs.Next = p.stretch(p.Forecast, next[key], steps)
 		out.Series = append(out.Series, cs)
 	}
 	out.Total = p.total(steps)
@@ -202,8 +208,8 @@ func rowsBySeries(pr *backtest.Predictions, m int) map[string][]int {
 	return out
 }
 
-// stretch lays predictions on the grid; where several origins forecast one step, the latest stands.
-func (p *Page) stretch(pr *backtest.Predictions, rows []int) *stretch {
+// stretch lays predictions on the grid, at most the last steps of them; where several origins forecast one step, the latest stands.
+func (p *Page) stretch(pr *backtest.Predictions, rows []int, steps int) *stretch {
 	if len(rows) == 0 {
 		return nil
 	}
@@ -215,6 +221,7 @@ func (p *Page) stretch(pr *backtest.Predictions, rows []int) *stretch {
 	for _, i := range rows {
 		first, last = min(first, step(i)), max(last, step(i))
 	}
+	first = max(first, last-calendar.Step(steps)+1)
 	n := int(last-first) + 1
 	ends := [...]int{level(pr.Levels, 0.025), level(pr.Levels, 0.1), level(pr.Levels, 0.9), level(pr.Levels, 0.975)}
 	out := &stretch{Start: p.Panel.Frequency.Day(first).String(), Point: nothing(n)}
@@ -226,6 +233,9 @@ func (p *Page) stretch(pr *backtest.Predictions, rows []int) *stretch {
 	}
 	for _, i := range rows {
 		at := int(step(i) - first)
+		if at < 0 {
+			continue
+		}
 		out.Point[at] = figure(pr.Forecast[i])
 		for k, b := range bands {
 			if ends[k] >= 0 {
@@ -255,17 +265,18 @@ func (p *Page) total(steps int) chartedSeries {
 	if !all.observed {
 		return out
 	}
-	first := max(min(all.start, all.end), all.end-calendar.Step(max(steps, 800))+1)
+	steps = max(steps, 800)
+	first := max(min(all.start, all.end), all.end-calendar.Step(steps)+1)
 	out.Start = f.Day(first).String()
 	for at := first; at <= all.end; at++ {
 		out.Sold = append(out.Sold, figure(all.sold[at]))
 	}
-	out.Tested, out.Next = p.stretch(p.BacktestTotals, allRows(p.BacktestTotals)), p.stretch(p.ForecastTotals, allRows(p.ForecastTotals))
+	out.Tested, out.Next = p.stretch(p.BacktestTotals, allRows(p.BacktestTotals), steps), p.stretch(p.ForecastTotals, allRows(p.ForecastTotals), steps)
 	if out.Tested == nil {
-		out.Tested = stretchOf(f, all.tested)
+		out.Tested = stretchOf(f, all.tested, steps)
 	}
 	if out.Next == nil {
-		out.Next = stretchOf(f, all.next)
+		out.Next = stretchOf(f, all.next, steps)
 	}
 	if banded := func(s *stretch) bool { return s != nil && s.Lo95 != nil }; banded(out.Tested) || banded(out.Next) {
 		out.Note = "its interval is calibrated on the errors of the sum"
@@ -298,7 +309,7 @@ func (p *Page) horizonLines() []horizonLine {
 			l.Role = "baseline"
 		}
 		for _, s := range p.Evaluation.ByHorizon[m] {
-			l.WAPE = append(l.WAPE, s.WAPE)
+			l.WAPE = append(l.WAPE, figure(s.WAPE))
 		}
 		out = append(out, l)
 	}
@@ -324,7 +335,7 @@ func (p *Page) spark(rows []seriesRow) {
 		}
 		_, sold := p.history(s, sparkSteps)
 		var ahead []figure
-		if st := p.stretch(p.Forecast, next[key]); st != nil {
+		if st := p.stretch(p.Forecast, next[key], maxPoints); st != nil {
 			ahead = st.Point
 		}
 		rows[i].SparkA, rows[i].SparkB = polylines(sold, ahead)
@@ -335,23 +346,23 @@ func (p *Page) spark(rows []seriesRow) {
 func polylines(sold, ahead []figure) (a, b string) {
 	top := 0.0
 	for _, v := range slices.Concat(sold, ahead) {
-		if !math.IsNaN(float64(v)) {
+		if v.known() {
 			top = max(top, float64(v))
 		}
 	}
-	if top == 0 {
+	if top < 1/most {
 		top = 1
 	}
 	n := max(len(sold)+len(ahead)-1, 1)
 	line := func(v []figure, from int) string {
 		var s strings.Builder
 		for i, y := range v {
-			if math.IsNaN(float64(y)) {
+			if !y.known() {
 				continue
 			}
 			s.WriteString(strconv.FormatFloat(140*float64(from+i)/float64(n), 'f', 1, 64))
 			s.WriteByte(',')
-			s.WriteString(strconv.FormatFloat(27-26*float64(y)/top, 'f', 1, 64))
+			s.WriteString(strconv.FormatFloat(27-26*max(float64(y)/top, -1), 'f', 1, 64))
 			s.WriteByte(' ')
 		}
 		return strings.TrimSpace(s.String())

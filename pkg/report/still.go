@@ -3,7 +3,7 @@ package report
 import (
 	"fmt"
 	"html/template"
-	"math"
+	"slices"
 	"strings"
 	"time"
 )
@@ -37,8 +37,8 @@ func (p *payload) still() template.HTML {
 	top := 0.0
 	raise := func(values []figure) {
 		for _, v := range values {
-			if f := float64(v); f > top { // NaN is not
-				top = f
+			if v.known() {
+				top = max(top, float64(v))
 			}
 		}
 	}
@@ -47,7 +47,7 @@ func (p *payload) still() template.HTML {
 		raise(s.Next.Point)
 		raise(s.Next.Hi95)
 	}
-	if top == 0 {
+	if top < 1/most {
 		top = 1
 	}
 	top *= 1.05
@@ -92,7 +92,7 @@ func curve(b *strings.Builder, values []figure, first int, x func(int) float64, 
 	b.WriteString(`<path d="`)
 	pen := "M"
 	for i, v := range values {
-		if math.IsNaN(float64(v)) {
+		if !v.known() {
 			pen = "M"
 			continue
 		}
@@ -107,22 +107,30 @@ func area(b *strings.Builder, lo, hi []figure, first int, x func(int) float64, y
 	if len(lo) == 0 || len(lo) != len(hi) {
 		return
 	}
-	var there, back []string
+	var edge []string
 	for i := range lo {
-		if math.IsNaN(float64(lo[i])) || math.IsNaN(float64(hi[i])) {
+		if !lo[i].known() || !hi[i].known() {
 			continue
 		}
-		there = append(there, fmt.Sprintf("%.1f %.1f", x(first+i), y(max(float64(hi[i]), 0))))
-		back = append([]string{fmt.Sprintf("%.1f %.1f", x(first+i), y(max(float64(lo[i]), 0)))}, back...)
+		edge = append(edge, fmt.Sprintf("%.1f %.1f", x(first+i), y(max(float64(hi[i]), 0))))
 	}
-	if len(there) > 0 {
-		fmt.Fprintf(b, `<path d="M%sZ" fill="%s" fill-opacity="%g"/>`, strings.Join(append(there, back...), "L"), stillAccent, opacity)
+	for i := range slices.Backward(lo) {
+		if lo[i].known() && hi[i].known() {
+			edge = append(edge, fmt.Sprintf("%.1f %.1f", x(first+i), y(max(float64(lo[i]), 0))))
+		}
+	}
+	if len(edge) > 0 {
+		fmt.Fprintf(b, `<path d="M%sZ" fill="%s" fill-opacity="%g"/>`, strings.Join(edge, "L"), stillAccent, opacity)
 	}
 }
 
 // rounded is a number of an axis.
 func rounded(v float64) string {
 	switch {
+	case v >= 1e12:
+		return fmt.Sprintf("%.1e", v)
+	case v >= 1e7:
+		return fmt.Sprintf("%.0fM", v/1e6)
 	case v >= 10_000:
 		return fmt.Sprintf("%.0fk", v/1000)
 	case v >= 1000:

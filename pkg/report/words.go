@@ -30,10 +30,8 @@ func count[N int | int32 | int64](n N) string {
 // amount writes a quantity as people count it: whole from 100 on, with up to two decimals below.
 func amount(v float64) string {
 	switch a := math.Abs(v); {
-	case math.IsNaN(v) || math.IsInf(v, 0):
-		return "–"
-	case a >= 1e15:
-		return strings.Replace(strconv.FormatFloat(v, 'e', 2, 64), "-", "−", 1)
+	case math.IsNaN(v) || a >= scientific:
+		return decimal(v, 0)
 	case a >= 100:
 		return count(int64(math.Round(v)))
 	case a >= 10:
@@ -42,7 +40,17 @@ func amount(v float64) string {
 	return decimal(v, 2)
 }
 
+// scientific is the magnitude from which on numbers are written with an exponent.
+const scientific = 1e15
+
+// decimal writes v with so many places; a dash where it is not a number.
 func decimal(v float64, places int) string {
+	switch {
+	case math.IsNaN(v) || math.IsInf(v, 0):
+		return "–"
+	case math.Abs(v) >= scientific:
+		return strings.Replace(strconv.FormatFloat(v, 'e', 2, 64), "-", "−", 1)
+	}
 	s := strconv.FormatFloat(v, 'f', places, 64)
 	if strings.Trim(s, "-0.") == "" {
 		s = strings.TrimPrefix(s, "-")

@@ -31,7 +31,7 @@ func axes(x string) *plot.Plot {
 	p.X.Tick.Label.XAlign, p.X.Tick.Label.YAlign = center, top
 	p.Y.Tick.Label.XAlign, p.Y.Tick.Label.YAlign = right, middle
 	p.X.Label.TextStyle.XAlign, p.X.Label.TextStyle.YAlign = center, top
-	p.X.Label.Text, p.X.Label.Padding = x, -2
+	p.X.Label.Text, p.X.Label.Padding = clip(x), -2
 	p.X.Tick.Marker, p.Y.Tick.Marker = ticks{6, amounts}, ticks{6, amounts}
 	g := plotter.NewGrid()
 	g.Vertical.Width = 0
@@ -47,14 +47,15 @@ type ticks struct {
 }
 
 // amounts and shares write what an axis counts, with the decimals that its step needs.
-func amounts(v, _ float64) string { return number(v) }
+func amounts(v, step float64) string { return inUnits(v, step) }
 
 func shares(v, step float64) string {
 	return percent(v, min(max(int(math.Ceil(-2-math.Log10(step)-1e-9)), 0), 6))
 }
 
+// Ticks lists them from lo to hi, increasing, at most count+2. An axis that is too narrow or too wide to be divided has none.
 func (t ticks) Ticks(lo, hi float64) []plot.Tick {
-	if !(hi > lo) || math.IsInf(hi-lo, 0) {
+	if !(hi-lo > 1/most) || !drawable(lo) || !drawable(hi) || t.count < 1 {
 		return nil
 	}
 	raw := (hi - lo) / float64(t.count)
@@ -67,16 +68,30 @@ func (t ticks) Ticks(lo, hi float64) []plot.Tick {
 		}
 	}
 	var out []plot.Tick
-	for k := math.Ceil(lo/step - 1e-9); k*step <= hi+1e-9*step; k++ {
-		out = append(out, plot.Tick{Value: k * step, Label: t.label(k*step, step)})
+	first := math.Ceil(lo/step - 1e-9)
+	for k := range t.count + 2 {
+		v := (first + float64(k)) * step
+		if v > hi+1e-9*step {
+			break
+		}
+		if len(out) == 0 || v > out[len(out)-1].Value {
+			out = append(out, plot.Tick{Value: v, Label: t.label(v, step)})
+		}
 	}
 	return out
 }
 
-// dates are ticks over days: Mondays, every second of them, firsts of months, or years, so that at most count stand side by side.
+// dates are ticks over days: Mondays, every second of them, firsts of months, or years, so that at most about count stand side by side.
 type dates struct{ count int }
 
+// The days that have a date of four digits.
+var firstDay, lastDay = float64(calendar.DateOf(1, time.January, 1)), float64(calendar.DateOf(9999, time.December, 31))
+
+// Ticks lists them from lo to hi, in days; an axis that reaches beyond the years 1 to 9999 has none.
 func (t dates) Ticks(lo, hi float64) []plot.Tick {
+	if !(hi >= lo) || lo < firstDay || hi > lastDay || t.count < 1 {
+		return nil
+	}
 	span := hi - lo
 	var out []plot.Tick
 	for weeks := 1; weeks <= 2; weeks++ {
@@ -90,46 +105,48 @@ func (t dates) Ticks(lo, hi float64) []plot.Tick {
 		}
 		return out
 	}
-	every := 12
-	for _, m := range []int{1, 2, 3, 6} {
+	every := 12000
+	for _, m := range []int{1, 2, 3, 6, 12, 24, 60, 120, 240, 600, 1200, 6000} {
 		if span/30.4/float64(m) <= float64(t.count) {
 			every = m
 			break
 		}
 	}
 	y, m, _ := calendar.Day(lo).Date()
-	for i := int(m) - 1; ; i++ {
-		d := calendar.DateOf(y, time.Month(i+1), 1)
-		if float64(d) > hi {
-			return out
-		}
-		if float64(d) < lo || i%every != 0 {
+	from := (12*y + int(m) - 1) / every * every
+	for i := range t.count + 3 {
+		month := from + i*every
+		d := calendar.DateOf(month/12, time.Month(month%12+1), 1)
+		if float64(d) < lo {
 			continue
 		}
+		if float64(d) > hi {
+			break
+		}
 		label := d.Time().Format("Jan")
-		if len(out) == 0 || i%12 == 0 {
+		if len(out) == 0 || month%12 == 0 {
 			label = d.Time().Format("Jan 2006")
 		}
 		out = append(out, plot.Tick{Value: float64(d), Label: label})
 	}
+	return out
 }
 
 // drawUnder draws p with what y means written above it.
 func drawUnder(c draw.Canvas, p *plot.Plot, y string) {
-	write(c, y, c.Min.X, c.Max.Y, style(9.5, false, soft), left, top)
+	write(c, clip(y), c.Min.X, c.Max.Y, style(9.5, false, soft), left, top)
 	c.Max.Y -= 18
-	p.Draw(c)
+	show(c, p)
 }
 
 func curve(xy plotter.XYs, c draw.LineStyle) *plotter.Line {
-	l := &plotter.Line{XYs: xy, LineStyle: c}
-	return l
+	return &plotter.Line{XYs: xy, LineStyle: c}
 }
 
-// curves draws xy in pieces, broken where y is NaN; a piece of one point is a dot.
+// curves draws xy in pieces, broken where a point has no place on the axes; a piece of one point is a dot.
 func curves(p *plot.Plot, xy plotter.XYs, c draw.LineStyle) {
 	for len(xy) > 0 {
-		n := slices.IndexFunc(xy, func(v plotter.XY) bool { return math.IsNaN(v.Y) })
+		n := slices.IndexFunc(xy, func(v plotter.XY) bool { return !drawablePoint(v) })
 		if n < 0 {
 			n = len(xy)
 		}
@@ -151,20 +168,27 @@ type band struct {
 func (b band) Plot(c draw.Canvas, p *plot.Plot) {
 	tx, ty := p.Transforms(&c)
 	pts := make([]vg.Point, 0, 2*len(b.x))
-	for i := range b.x {
-		pts = append(pts, vg.Point{X: tx(b.x[i]), Y: ty(b.hi[i])})
+	for _, v := range b.edge() {
+		if drawablePoint(v) {
+			pts = append(pts, vg.Point{X: tx(v.X), Y: ty(v.Y)})
+		}
 	}
-	for i, x := range slices.Backward(b.x) {
-		pts = append(pts, vg.Point{X: tx(x), Y: ty(b.lo[i])})
-	}
-	if len(pts) > 2 {
-		c.FillPolygon(b.fill.Color, pts)
-	}
+	c.FillPolygon(b.fill.Color, c.ClipPolygonXY(pts))
 }
 
-func (b band) DataRange() (x0, x1, y0, y1 float64) {
-	return slices.Min(b.x), slices.Max(b.x), slices.Min(b.lo), slices.Max(b.hi)
+// edge walks round the band: forth along its top, back along its bottom.
+func (b band) edge() plotter.XYs {
+	out := make(plotter.XYs, 0, 2*len(b.x))
+	for i, x := range b.x {
+		out = append(out, plotter.XY{X: x, Y: b.hi[i]})
+	}
+	for i, x := range slices.Backward(b.x) {
+		out = append(out, plotter.XY{X: x, Y: b.lo[i]})
+	}
+	return out
 }
+
+func (b band) DataRange() (x0, x1, y0, y1 float64) { return rangeOf(b.edge()) }
 
 // rule is a straight line across the whole plot, from edge to edge at y = a + b*x, or upright at x.
 type rule struct {
@@ -190,10 +214,20 @@ type endLabels struct {
 	size   vg.Length
 }
 
+// widestName is the room at the right that names of curves may take.
+const widestName = vg.Length(130)
+
 type endLabel struct {
 	x, y float64
 	text string
 	st   text.Style
+}
+
+// add names the curve that ends at a point, where that has a place on the axes.
+func (e *endLabels) add(at plotter.XY, name string, st text.Style) {
+	if drawablePoint(at) {
+		e.labels = append(e.labels, endLabel{at.X, at.Y, shorten(name, st, widestName), st})
+	}
 }
 
 func (e endLabels) Plot(c draw.Canvas, p *plot.Plot) {
@@ -238,11 +272,11 @@ func (d dots) Plot(c draw.Canvas, p *plot.Plot) {
 	tx, ty := p.Transforms(&c)
 	for _, v := range d.xy {
 		x, y := tx(v.X), ty(v.Y)
-		if !c.Contains(vg.Point{X: x, Y: y}) {
+		if !drawablePoint(v) || !c.Contains(vg.Point{X: x, Y: y}) {
 			continue
 		}
 		c.DrawGlyph(draw.GlyphStyle{Color: d.fill.Color, Radius: d.size, Shape: draw.CircleGlyph{}}, vg.Point{X: x, Y: y})
 	}
 }
 
-func (d dots) DataRange() (x0, x1, y0, y1 float64) { return plotter.XYRange(d.xy) }
+func (d dots) DataRange() (x0, x1, y0, y1 float64) { return rangeOf(d.xy) }

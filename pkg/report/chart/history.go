@@ -29,24 +29,24 @@ func (d *Data) drawTotal(w io.Writer) error {
 		if m := d.model(name); m >= 0 {
 			xy := d.sums(m, func(v sum) float64 { return v.forecast })
 			curves(p, xy, draw.LineStyle{Color: d.hue(name), Width: 1.75})
-			ends.add(xy, name, name == d.Primary, d.hue(name))
+			ends.name(xy, name, name == d.Primary, d.hue(name))
 		}
 	}
 	curves(p, sold, draw.LineStyle{Color: actual, Width: 1.75})
-	ends.add(sold, "sold", true, actual)
+	ends.name(sold, "sold", true, actual)
 	p.Add(ends)
 	d.markOrigins(p)
 	if p.Y.Min < p.Y.Max/2 {
-		p.Y.Min = 0
+		p.Y.Min = min(p.Y.Min, 0)
 	}
 	drawUnder(pg.body, p, d.Target+" per step")
 	return pg.encode(w)
 }
 
-func (e *endLabels) add(xy plotter.XYs, name string, bold bool, c color.NRGBA) {
-	if len(xy) > 0 && !math.IsNaN(xy[len(xy)-1].Y) {
-		last := xy[len(xy)-1]
-		e.labels = append(e.labels, endLabel{last.X, last.Y, label(name), style(e.size, bold, darker(c))})
+// name labels a curve in its own colour.
+func (e *endLabels) name(xy plotter.XYs, name string, bold bool, c color.NRGBA) {
+	if len(xy) > 0 {
+		e.add(xy[len(xy)-1], label(name), style(e.size, bold, darker(c)))
 	}
 }
 
@@ -120,7 +120,7 @@ func (d *Data) drawOne(c draw.Canvas, m, s int) {
 		sold = append(sold, plotter.XY{X: x, Y: pr.Actual[i]})
 		forecast = append(forecast, plotter.XY{X: x, Y: pr.Forecast[i]})
 		q := pr.Quantiles[i*len(pr.Levels) : (i+1)*len(pr.Levels)]
-		if lo[0] >= 0 && !slices.ContainsFunc(q, math.IsNaN) {
+		if lo[0] >= 0 && !slices.ContainsFunc(q, func(v float64) bool { return !drawable(v) }) {
 			b95.x, b95.lo, b95.hi = append(b95.x, x), append(b95.lo, q[lo[0]]), append(b95.hi, q[hi[0]])
 			b80.x, b80.lo, b80.hi = append(b80.x, x), append(b80.lo, q[lo[1]]), append(b80.hi, q[hi[1]])
 		}
@@ -140,8 +140,8 @@ func (d *Data) drawOne(c draw.Canvas, m, s int) {
 	d.markOrigins(p)
 	curves(p, forecast, draw.LineStyle{Color: hue, Width: 1.5})
 	curves(p, sold, draw.LineStyle{Color: actual, Width: 1.25})
-	p.Y.Min = 0
-	p.Draw(c)
+	p.Y.Min = min(p.Y.Min, 0)
+	show(c, p)
 }
 
 func sortXY(xy plotter.XYs) {

@@ -30,7 +30,7 @@ const (
 // newPage lays out a heading that says what is shown and how to read it.
 func newPage(w, h vg.Length, title, reading string) *page {
 	img := vgimg.NewWith(vgimg.UseWH(w, h), vgimg.UseDPI(dpi), vgimg.UseBackgroundColor(paper))
-	c := draw.New(img)
+	c := draw.New(bounded{img})
 	body := draw.Crop(c, margin, -margin, margin*0.75, -margin)
 	y := body.Max.Y
 	for _, line := range wrap(title, style(17, true, ink), body.Max.X-body.Min.X) {
@@ -98,6 +98,17 @@ func style(size vg.Length, bold bool, c color.Color) text.Style {
 	return text.Style{Color: c, Font: f, Handler: text.Plain{Fonts: font.DefaultCache}}
 }
 
+// longest is the number of letters of a text that a picture has any room for.
+const longest = 400
+
+// clip bounds what is laid out: measuring a text takes time in its length, and names come with the data.
+func clip(s string) string {
+	if r := []rune(s); len(r) > longest {
+		return string(r[:longest]) + "…"
+	}
+	return s
+}
+
 func write(c draw.Canvas, s string, x, y vg.Length, st text.Style, xa text.XAlignment, ya text.YAlignment) {
 	st.XAlign, st.YAlign = xa, ya
 	c.FillText(st, vg.Point{X: x, Y: y}, s)
@@ -107,7 +118,7 @@ func write(c draw.Canvas, s string, x, y vg.Length, st text.Style, xa text.XAlig
 func wrap(s string, st text.Style, w vg.Length) []string {
 	var lines []string
 	line := ""
-	for word := range strings.FieldsSeq(s) {
+	for word := range strings.FieldsSeq(clip(s)) {
 		if next := strings.TrimSpace(line + " " + word); line == "" || st.Width(next) <= w {
 			line = next
 			continue
@@ -125,7 +136,7 @@ func shorten(s string, st text.Style, w vg.Length) string {
 			return ' '
 		}
 		return r
-	}, s))
+	}, clip(s)))
 	if st.Width(string(r)) <= w {
 		return string(r)
 	}
@@ -164,31 +175,49 @@ func spread(at []vg.Length, gap vg.Length) {
 // number writes v short enough for an axis: 950, 12.5k, 3.1M, 1.2e+15.
 func number(v float64) string {
 	a := math.Abs(v)
-	trim := func(x float64, decimals int, unit string) string {
-		s := fmt.Sprintf("%.*f", decimals, x)
+	switch {
+	case a >= 1e12:
+		return inUnits(v, a/10)
+	case a >= 1e9:
+		return inUnits(v, 1e8)
+	case a >= 1e6:
+		return inUnits(v, 1e5)
+	case a >= 1e4:
+		return inUnits(v, 1e2)
+	case a >= 100:
+		return inUnits(v, 1)
+	case a >= 10:
+		return inUnits(v, 0.1)
+	}
+	return inUnits(v, 0.001)
+}
+
+// inUnits writes v in thousands, millions or thousands of millions, to the digit that tells it from v + step.
+func inUnits(v, step float64) string {
+	a := math.Abs(v)
+	trim := func(x, unit float64, sign string) string {
+		decimals := min(max(int(math.Ceil(-math.Log10(step/unit)-1e-9)), 0), 6)
+		s := fmt.Sprintf("%.*f", decimals, x/unit)
 		if strings.Contains(s, ".") {
 			s = strings.TrimRight(strings.TrimRight(s, "0"), ".")
 		}
 		if s == "-0" {
 			s = "0"
 		}
-		return strings.Replace(s, "-", "−", 1) + unit
+		return strings.Replace(s, "-", "−", 1) + sign
 	}
 	switch {
 	case a >= 1e12:
-		return strings.Replace(fmt.Sprintf("%.1e", v), "-", "−", 1)
+		digits := min(max(int(math.Ceil(math.Log10(a/step)-1e-9)), 1), 6)
+		return strings.Replace(fmt.Sprintf("%.*e", digits, v), "-", "−", 1)
 	case a >= 1e9:
-		return trim(v/1e9, 1, "G")
+		return trim(v, 1e9, "G")
 	case a >= 1e6:
-		return trim(v/1e6, 1, "M")
+		return trim(v, 1e6, "M")
 	case a >= 1e4:
-		return trim(v/1e3, 1, "k")
-	case a >= 100:
-		return trim(v, 0, "")
-	case a >= 10:
-		return trim(v, 1, "")
+		return trim(v, 1e3, "k")
 	}
-	return trim(v, 3, "")
+	return trim(v, 1, "")
 }
 
 // percent writes a share with as many decimals as help.

@@ -51,7 +51,10 @@ func (d *Data) relative(m int) []residual {
 	for _, q := range pts {
 		if v := means[d.Sample.Rows.Series[q.row]]; v.sum > 0 {
 			unit := v.sum / v.n
-			out = append(out, residual{float64(d.Sample.Rows.Date[q.row]), q.forecast / unit, (q.forecast - q.actual) / unit})
+			e := residual{float64(d.Sample.Rows.Date[q.row]), q.forecast / unit, (q.forecast - q.actual) / unit}
+			if drawable(e.forecast) && drawable(e.err) {
+				out = append(out, e)
+			}
 		}
 	}
 	return out
@@ -116,7 +119,7 @@ func (d *Data) drawOverTime(c draw.Canvas, r []residual) {
 	p.Add(rule{line: draw.LineStyle{Color: soft, Width: 0.75}})
 	p.Y.Max = reach(r)
 	p.Y.Min = -p.Y.Max
-	p.Draw(c)
+	show(c, p)
 }
 
 func (d *Data) drawAgainstForecast(c draw.Canvas, r []residual) {
@@ -132,7 +135,7 @@ func (d *Data) drawAgainstForecast(c draw.Canvas, r []residual) {
 	p.X.Min, p.X.Max = 0, max(quantile(f, 0.995)*1.05, 1e-9)
 	p.Y.Max = reach(r)
 	p.Y.Min = -p.Y.Max
-	p.Draw(c)
+	show(c, p)
 }
 
 const bins = 41
@@ -153,15 +156,15 @@ func (d *Data) drawDistribution(c draw.Canvas, r []residual) {
 	p.Add(fill, curve(own, draw.LineStyle{Color: d.hue(d.Primary), Width: 1.5}))
 	p.Add(rule{upright: true, line: draw.LineStyle{Color: soft, Width: 0.75}})
 	p.Y.Min, p.X.Min, p.X.Max = 0, -edge, edge
-	p.Draw(c)
+	show(c, p)
 }
 
 // histogram returns the share of errors in each of the bins between -edge and edge; what lies beyond counts in the outermost.
 func histogram(r []residual, edge float64) []float64 {
 	h := make([]float64, bins)
 	for _, v := range r {
-		i := int((v.err + edge) / (2 * edge) * bins)
-		h[min(max(i, 0), bins-1)] += 1 / float64(len(r))
+		at := min(max((v.err+edge)/(2*edge), 0), 1)
+		h[min(int(at*bins), bins-1)] += 1 / float64(len(r))
 	}
 	return h
 }
@@ -194,5 +197,5 @@ func (d *Data) drawQQ(c draw.Canvas, r []residual) {
 	}
 	p.Add(rule{a: quantile(e, 0.5), b: slope, line: draw.LineStyle{Color: naive, Width: 1.25, Dashes: []vg.Length{4, 3}}})
 	p.Add(dots{xy, 1.6, draw.LineStyle{Color: d.hue(d.Primary)}})
-	p.Draw(c)
+	show(c, p)
 }

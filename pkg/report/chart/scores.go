@@ -126,9 +126,7 @@ func (d *Data) drawHorizon(w io.Writer) error {
 			width = 2.75
 		}
 		curves(p, xy, draw.LineStyle{Color: d.hue(name), Width: width})
-		if last := xy[len(xy)-1]; !math.IsNaN(last.Y) {
-			ends.labels = append(ends.labels, endLabel{last.X, last.Y, label(name), style(10, name == d.Primary, darker(d.hue(name)))})
-		}
+		ends.name(xy, name, name == d.Primary, d.hue(name))
 	}
 	p.Add(ends)
 	drawUnder(pg.body, p, "WAPE")
@@ -175,7 +173,7 @@ func (d *Data) drawSeriesError(w io.Writer) error {
 	var ends endLabels
 	slices.SortFunc(xy, func(a, b seriesDot) int { return cmp.Compare(b.y, a.y) })
 	for _, s := range xy[:min(3, len(xy))] {
-		ends.labels = append(ends.labels, endLabel{min(s.x, hi), min(s.y, hi), shorten(s.name, style(9, false, ink), 130), style(9, false, ink)})
+		ends.add(plotter.XY{X: min(s.x, hi), Y: min(s.y, hi)}, s.name, style(9, false, ink))
 	}
 	ends.size = 9
 	p.Add(ends)
@@ -191,6 +189,10 @@ type seriesDot struct {
 // seriesDots pairs the error of two models in the sampled series that both were scored on, and counts all such series, and those in which
 // the first errs less.
 func (d *Data) seriesDots(m, base int) (out []seriesDot, wins, scored int) {
+	sold := map[int32]float64{}
+	for _, q := range d.scored(m) {
+		sold[d.Sample.Rows.Series[q.row]] += math.Abs(q.actual)
+	}
 	for s, v := range d.Evaluation.BySeries[m] {
 		b := d.Evaluation.BySeries[base][s]
 		if !v.WAPE.Defined() || !b.WAPE.Defined() {
@@ -200,7 +202,7 @@ func (d *Data) seriesDots(m, base int) (out []seriesDot, wins, scored int) {
 			wins++
 		}
 		if d.Sample.keep[s] {
-			out = append(out, seriesDot{float64(b.WAPE), float64(v.WAPE), float64(v.MAE/v.WAPE) * float64(v.Rows), d.name(s)})
+			out = append(out, seriesDot{float64(b.WAPE), float64(v.WAPE), sold[int32(s)], d.name(s)})
 		}
 	}
 	return out, wins, scored
@@ -242,7 +244,7 @@ func (d *Data) drawCalibration(w io.Writer) error {
 			width, size = 2.75, 4
 		}
 		p.Add(curve(xy, draw.LineStyle{Color: d.hue(name), Width: width}), dots{xy, size, draw.LineStyle{Color: d.hue(name)}})
-		ends.labels = append(ends.labels, endLabel{xy[len(xy)-1].X, xy[len(xy)-1].Y, label(name), style(10, name == d.Primary, darker(d.hue(name)))})
+		ends.name(xy, name, name == d.Primary, d.hue(name))
 	}
 	p.Add(ends)
 	drawUnder(pg.body, p, "observed")
@@ -258,8 +260,10 @@ func (d *Data) drawImportance(w io.Writer) error {
 	for _, imp := range d.Importance {
 		rows = max(rows, min(len(imp.Features), shownFeatures))
 	}
-	pg := newPage(vg.Length(max(720, 330*n)), vg.Length(120+19*max(rows, 3)), "What the models look at", fmt.Sprintf("Share of the total gain of all splits, the %d strongest features of each model. Gain says what a model used, not what causes sales.", shownFeatures))
-	for i, cell := range grid(pg.body, n, 1, 30, 0) {
+	columns := min(n, 4)
+	tiers := (n + columns - 1) / columns
+	pg := newPage(vg.Length(max(720, 330*columns)), vg.Length(80+(40+19*max(rows, 3))*tiers), "What the models look at", fmt.Sprintf("Share of the total gain of all splits, the %d strongest features of each model. Gain says what a model used, not what causes sales.", shownFeatures))
+	for i, cell := range grid(pg.body, columns, tiers, 30, 20)[:n] {
 		imp := d.Importance[i]
 		d.drawGains(caption(cell, label(imp.Model), ""), imp)
 	}
