@@ -105,8 +105,8 @@ type Contributor interface {
 	Contributions(ctx context.Context, x *panel.Frame, dst []float32) error
 }
 
-// Open loads a saved model. The map from Format to Open is wired in cmd and handed down. The engines are C++ and trust what they read: only
-// bytes whose digest was verified may be opened.
+// Open loads a saved model. The map from Format to Open is wired in cmd and handed down. A model is data from wherever: what an engine would
+// trust in it is checked before the engine sees a byte, and an altered one is an error.
 type Open func(r io.Reader) (Model, error)
 
 // UnavailableError says that an engine's library could not be opened, and what helps.

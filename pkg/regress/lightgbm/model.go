@@ -57,12 +57,14 @@ type predictor struct {
 
 var errClosed = errors.New("the lightgbm model is closed")
 
-// Load opens a model text that LightGBM 4 saved. Other bytes are an error, but the engine trusts what looks like a model: one that was
-// altered can end the process. So compare its digest before.
+// Load opens a model text that LightGBM 4 saved; see [Check] for what is an error.
 func (e *Engine) Load(r io.Reader) (regress.Model, error) {
 	b, err := boost.ReadModel(r)
 	if err != nil {
 		return nil, fmt.Errorf("lightgbm: %w", err)
+	}
+	if err := Check(b); err != nil {
+		return nil, fmt.Errorf("open a lightgbm model of %d bytes: %w", len(b), err)
 	}
 	m, err := e.open(b)
 	if err != nil {

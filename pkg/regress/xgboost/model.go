@@ -42,12 +42,14 @@ type call struct {
 
 var errClosed = errors.New("the xgboost model is closed")
 
-// Load opens a model that XGBoost saved, as UBJSON or JSON. Other bytes are an error, but the engine trusts what looks like a model: one
-// that was altered can end the process. So compare its digest before.
+// Load opens a model that XGBoost saved as UBJSON; see [Check] for what is an error.
 func (e *Engine) Load(r io.Reader) (regress.Model, error) {
 	b, err := boost.ReadModel(r)
 	if err != nil {
 		return nil, fmt.Errorf("xgboost: %w", err)
+	}
+	if err := Check(b); err != nil {
+		return nil, fmt.Errorf("open an xgboost model of %d bytes: %w", len(b), err)
 	}
 	m, err := e.open(b)
 	if err != nil {
