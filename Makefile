@@ -16,48 +16,54 @@ GOLANGCI_LINT_VERSION := v2.15.0
 # Tests find the engines' libraries where "make engines" puts them.
 export SALESCAST_ENGINE_DIR ?= $(CURDIR)/.engines/linux_$(shell $(GO) env GOARCH)
 
-include $(wildcard *.mk)
+# $(call installing,WHAT) says what a rule that takes long is about to fetch.
+installing = @echo "installing $(1) below $(BUILD), once"
+
+include $(sort $(wildcard make/*.mk))
 
 # Tests below tests/ talk to real servers, which "make servers" installs.
 OFFLINE = $(shell $(GO) list ./... | grep -v /tests/)
 
+# A rule's comment is "## GROUP: what it does"; the groups are listed here.
 .PHONY: help
-help: ## Print this help
-	@awk 'BEGIN {FS = ":.*## "} /^[a-zA-Z_-]+:.*## / {printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+help: ## develop: Print this help
+	@awk 'BEGIN {FS = ":.*## "; n = split("use develop test measure ship", groups, " ")} \
+	  /^[a-zA-Z0-9_.-]+:.*## / {split($$2, t, ": "); of[t[1]] = of[t[1]] sprintf("  %-20s %s\n", $$1, substr($$2, length(t[1]) + 3))} \
+	  END {for (i = 1; i <= n; i++) printf "%s%s\n%s", (i > 1 ? "\n" : ""), groups[i], of[groups[i]]}' $(MAKEFILE_LIST)
 
 .PHONY: build
-build: engines ## Build bin/salescast with its engines inside
+build: engines ## use: Build bin/salescast with its engines inside
 	CGO_ENABLED=0 $(GO) build -trimpath -tags engines -ldflags '$(LDFLAGS)' -o bin/salescast ./cmd/salescast
 
 .PHONY: demo
-demo: build ## Forecast a bakery chain's real sales, from data to report, with no server
+demo: build ## use: Forecast a bakery chain's real sales, from data to report, with no server
 	SALESCAST_ENGINE_DIR= bin/salescast run examples/bakery
 
 .PHONY: check
-check: ## The quick loop: compile, vet and short tests, offline, under a minute
+check: engines ## develop: The quick loop: compile, vet and short tests; offline once the engines are there
 	$(GO) build ./...
 	$(GO) vet ./...
 	$(GO) test -short $(OFFLINE)
 
 .PHONY: test
-test: build servers ## Run every test, installing what they need
+test: build servers ## test: Run every test, installing what they need
 	$(GO) test -timeout 30m $(OFFLINE)
 	$(GO) test -timeout 40m -p 1 ./tests/...
 	$(MAKE) test-engines-python test-compose test-page test-airflow test-stack test-cluster test-images
 
 .PHONY: test-all
-test-all: test test-airflow-2.10 test-mlflow-older demo-synthetic test-30000 race fuzz bench bench-serve ## Everything, with older servers, 30,000 series, the race detector, fuzzing and benchmarks
+test-all: test test-airflow-2.10 test-mlflow-older demo-synthetic test-30000 race fuzz bench bench-serve ## test: Everything, with older servers, 30,000 series, the race detector, fuzzing and benchmarks
 
 .PHONY: race
-race: engines ## Run the tests with the race detector (needs a C compiler)
+race: engines ## test: Run the tests with the race detector (needs a C compiler)
 	CGO_ENABLED=1 $(GO) test -race -short -timeout 60m $(OFFLINE)
 
 .PHONY: lint
-lint: $(GOLANGCI_LINT) ## Check the style, the layers and the formatting
+lint: $(GOLANGCI_LINT) ## develop: Check the style, the layers and the formatting
 	$(GOLANGCI_LINT) run ./...
 
 .PHONY: fmt
-fmt: $(GOLANGCI_LINT) ## Format the code
+fmt: $(GOLANGCI_LINT) ## develop: Format the code
 	$(GOLANGCI_LINT) fmt ./...
 
 # Building the linter takes several minutes the first time.
@@ -65,20 +71,20 @@ $(GOLANGCI_LINT):
 	GOBIN=$(CURDIR)/$(@D) $(GO) install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(GOLANGCI_LINT_VERSION)
 
 .PHONY: bench-accuracy
-bench-accuracy: build ## Score forecasts of the past on every configuration of a folder: make bench-accuracy DATA=folder
-	$(GO) run ./bench/accuracy bin/salescast "$(DATA)" "$$(mktemp -d)"
+bench-accuracy: build ## measure: Score forecasts of the past on every configuration of a folder: make bench-accuracy DATA=folder
+	$(GO) run ./tests/bench/accuracy bin/salescast "$(DATA)" "$$(mktemp -d)"
 
 .PHONY: bench
-bench: engines ## Run the benchmarks
+bench: engines ## measure: Run the benchmarks
 	$(GO) test -run '^$$' -bench . -benchmem ./...
-	bench/featurize/bench.sh
+	tests/bench/featurize/bench.sh
 
 FUZZTIME ?= 20s
 # Go spends a minute making each input that covers something new smaller, and runs none meanwhile; goroutines make that noise.
 FUZZ = $(GO) test -run '^$$' -fuzztime $(FUZZTIME) -fuzzminimizetime 100x
 
 .PHONY: fuzz
-fuzz: ## Fuzz every decoder for FUZZTIME (20s) each
+fuzz: ## test: Fuzz every decoder for FUZZTIME (20s) each
 	@set -e; for p in $$($(GO) list ./...); do \
 	  for f in $$($(GO) test -list '^Fuzz' $$p | grep '^Fuzz' || true); do \
 	    echo "$$p $$f"; $(FUZZ) -fuzz "^$$f$$" $$p; \
@@ -86,5 +92,5 @@ fuzz: ## Fuzz every decoder for FUZZTIME (20s) each
 	done
 
 .PHONY: clean
-clean: ## Remove what was built; runs and caches of the user stay
+clean: ## develop: Remove what was built; runs and caches of the user stay
 	rm -rf bin $(BUILD)

@@ -1,2 +1,2 @@
-// Package cluster tests the DAGs on Celery workers that share nothing but a network: see cluster.mk.
+// Package cluster tests the DAGs on Celery workers that share nothing but a network: see make/cluster.mk.
 package cluster

@@ -3,7 +3,7 @@
 # process. Usage: bench.sh [SERIES [STEPS]], 10000 x 1000 by default. PYTHON must have polars; without it a virtual environment is made.
 set -euo pipefail
 series=${1:-10000} steps=${2:-1000}
-cd "$(dirname "$0")/../.."
+cd "$(dirname "$0")/../../.."
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 if [ -z "${PYTHON:-}" ]; then
@@ -11,10 +11,10 @@ if [ -z "${PYTHON:-}" ]; then
   "$work/venv/bin/pip" install -q polars==2.1.0
   PYTHON=$work/venv/bin/python
 fi
-CGO_ENABLED=0 go build -o "$work/featurize" ./bench/featurize
+CGO_ENABLED=0 go build -o "$work/featurize" ./tests/bench/featurize
 "$work/featurize" make "$work/ws" "$series" "$steps"
 ours=$("$work/featurize" run "$work/ws")
-theirs=$("$PYTHON" bench/featurize/polars_features.py "$work/ws/validate/attempts/bench/panel.parquet" "$work/polars.parquet")
+theirs=$("$PYTHON" tests/bench/featurize/polars_features.py "$work/ws/validate/attempts/bench/panel.parquet" "$work/polars.parquet")
 "$PYTHON" - "$ours" "$theirs" "$work/ws/featurize" "$work/polars.parquet" <<'PY'
 import glob, json, sys
 import polars as pl

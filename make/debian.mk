@@ -1,4 +1,4 @@
-# What tests need of Debian's packages. Included by the Makefile.
+# What tests need of Debian's packages.
 
 CHROMIUM ?= /usr/bin/chromium
 

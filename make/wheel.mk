@@ -1,4 +1,4 @@
-# The platform wheels: the binary with its engines, and the Airflow provider. Included by the Makefile.
+# The platform wheels: the binary with its engines, and the Airflow provider.
 
 GO      ?= go
 BUILD   ?= .build
@@ -7,7 +7,7 @@ LDFLAGS ?= -s -w -X main.release=$(VERSION)
 
 .PHONY: wheel wheel-amd64 wheel-arm64
 
-wheel: wheel-amd64 wheel-arm64 ## Build the wheels for amd64 and arm64 into dist/
+wheel: wheel-amd64 wheel-arm64 ## ship: Build the wheels for amd64 and arm64 into dist/
 
 wheel-amd64 wheel-arm64: wheel-%:
 	$(MAKE) engines ENGINES_ARCH=$*

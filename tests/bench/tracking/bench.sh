@@ -2,7 +2,7 @@
 # What recording costs: the CPU of "salescast run examples/bakery" in a folder, and against MinIO and MLflow, and the HTTP calls that
 # MLflow gets for each step. Wants make build and make servers. Everything listens on 127.0.0.1 and ends with the script.
 set -euo pipefail
-cd "$(dirname "$0")/../.."
+cd "$(dirname "$0")/../../.."
 work=$(mktemp -d)
 pids=()
 finish() { for p in "${pids[@]}"; do kill -- "-$p" 2>/dev/null || true; done; rm -rf "$work"; }

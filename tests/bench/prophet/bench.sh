@@ -3,7 +3,7 @@
 # Usage: bench.sh [SERIES], 20 by default, five times in turn. PYTHON must have prophet; without it a virtual environment is made.
 set -euo pipefail
 n=${1:-20}
-cd "$(dirname "$0")/../.."
+cd "$(dirname "$0")/../../.."
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 if [ -z "${PYTHON:-}" ]; then
@@ -11,11 +11,11 @@ if [ -z "${PYTHON:-}" ]; then
   "$work/venv/bin/pip" install -q prophet==1.5.0
   PYTHON=$work/venv/bin/python
 fi
-CGO_ENABLED=0 go build -o "$work/ours" ./bench/prophet
+CGO_ENABLED=0 go build -o "$work/ours" ./tests/bench/prophet
 data=examples/bakery/bakery_daily.csv.gz
 for _ in 1 2 3 4 5; do
   "$work/ours" "$data" "$n" >>"$work/ours.jsonl"
-  "$PYTHON" bench/prophet/peer.py "$data" "$n" 2>/dev/null >>"$work/theirs.jsonl"
+  "$PYTHON" tests/bench/prophet/peer.py "$data" "$n" 2>/dev/null >>"$work/theirs.jsonl"
 done
 "$PYTHON" - "$work" <<'PY'
 import json, statistics, sys

@@ -3,7 +3,7 @@
 SYNTHETIC := $(BUILD)/synthetic
 
 .PHONY: demo-synthetic
-demo-synthetic: build ## Forecast generated sales and hold the forecast against the truth they were drawn from
+demo-synthetic: build ## use: Forecast generated sales and hold the forecast against the truth they were drawn from
 	SALESCAST_ENGINE_DIR= bin/salescast generate -w $(SYNTHETIC) --stores 5 --items 10
 	SALESCAST_ENGINE_DIR= bin/salescast run -w $(SYNTHETIC)
 	@bin/salescast get evaluate/metrics.json -w $(SYNTHETIC) | $(PYTHON) -c 'import json, sys; \
@@ -13,5 +13,5 @@ demo-synthetic: build ## Forecast generated sales and hold the forecast against 
 	@echo the report: $(SYNTHETIC)/report/index.html
 
 .PHONY: test-30000
-test-30000: build ## Run the pipeline on 30,000 series and watch its memory
+test-30000: build ## test: Run the pipeline on 30,000 series and watch its memory
 	$(GO) test -count 1 -timeout 90m -v -run TestManySeriesTakeLittle ./tests/cases -args -stores=300 -items=100 -models=auto

@@ -6,9 +6,9 @@ EMBEDDED_DIR := pkg/internal/dl/embedded
 
 .PHONY: engines engines-all test-engines-python
 
-engines: $(ENGINES_DIR)/linux_$(ENGINES_ARCH)/engines.json $(EMBEDDED_DIR)/linux_$(ENGINES_ARCH)/engines.json ## Fetch the pinned XGBoost and LightGBM libraries
+engines: $(ENGINES_DIR)/linux_$(ENGINES_ARCH)/engines.json $(EMBEDDED_DIR)/linux_$(ENGINES_ARCH)/engines.json ## develop: Fetch the pinned XGBoost and LightGBM libraries
 
-engines-all: ## Fetch them for amd64 and arm64
+engines-all: ## ship: Fetch the engines for amd64 and arm64
 	$(MAKE) engines ENGINES_ARCH=amd64
 	$(MAKE) engines ENGINES_ARCH=arm64
 
@@ -23,12 +23,12 @@ $(EMBEDDED_DIR)/linux_%/engines.json: $(ENGINES_DIR)/linux_%/engines.json
 ENGINES_VENV := .build/venv-engines
 PARITY_DATA  := pkg/regress/regresstest/testdata/data.csv
 
-test-engines-python: engines $(ENGINES_VENV)/ready ## Check that the Python packages open the models that salescast saves
+test-engines-python: engines $(ENGINES_VENV)/ready ## test: Check that the Python packages open the models that salescast saves
 	rm -rf .build/engine-models && mkdir -p .build/engine-models
 	CGO_ENABLED=0 go run ./tests/engines/train -data $(PARITY_DATA) -engines $(ENGINES_DIR)/linux_$(ENGINES_ARCH) -out .build/engine-models
 	$(ENGINES_VENV)/bin/python tests/engines/load_models.py $(PARITY_DATA) .build/engine-models
 
-$(ENGINES_VENV)/ready: engines.mk
+$(ENGINES_VENV)/ready: make/engines.mk
 	$(PYTHON) -m venv $(@D)
 	$(@D)/bin/pip install --quiet xgboost-cpu==3.2.0 lightgbm==4.7.0 numpy scipy
 	touch $@
