@@ -485,6 +485,11 @@ func (v *validation) build(ctx context.Context, out *Output) error {
 	if err != nil {
 		return err
 	}
+	if sparse, ok := errors.AsType[*panel.GridError](v.builder.CheckGrid(frequency)); ok {
+		v.found.Add("too_sparse", quality.Place{})
+		v.found.Detail("too_sparse", sparse.Error(), "")
+		return nil
+	}
 	v.report.Frequency = frequency.String()
 	var w *columnar.PanelWriter
 	profile := quality.NewProfile(v.found, v.o.Horizon, frequency.Floor(last), v.o.Seed)

@@ -117,7 +117,10 @@ func TestValidateBadInput(t *testing.T) {
 		{"column of two roles", "s.csv", shopCSV(60), func(o *ValidateOptions) { o.Data.PastOnly = []string{"promo"} }, KindConfig, `column "promo" stands under data.known_future and data.past_only`},
 		{"no keys", "s.csv", shopCSV(60), func(o *ValidateOptions) { o.Data.Keys = nil }, KindConfig, "data.keys is empty"},
 		{"unreadable parquet", "s.parquet", "this is no Parquet file", nil, KindData, "this is not a whole Parquet file"},
-		{"impossible date", "s.csv", replaced("2024-01-31", "2024-02-30"), nil, KindData, `1 row has a date that does not exist or lies centuries away (first: `},
+		{"impossible date", "s.csv", replaced("2024-01-31", "2024-02-30"), nil, KindData, `1 row has a date that does not exist or lies before 1900 or more than ten years ahead (first: `},
+		{"plan of the far future", "s.csv", shopCSV(60) + "north,bread,2200-12-16,,1\n", nil, KindData, `1 row has a date that does not exist or lies before 1900 or more than ten years ahead (first: `},
+		{"date of long ago", "s.csv", shopCSV(60) + "north,bread,0001-01-01,5,1\n", nil, KindData, `1 row has a date that does not exist or lies before 1900`},
+		{"rows too far apart", "s.csv", shopCSV(60) + scattered(1000), func(o *ValidateOptions) { o.Data.Frequency = "D" }, KindData, "1120 rows of 1002 series from 1970-01-01 to 2024-02-29 lie so far apart that a regular grid of them has 19783120 rows"},
 		{"negative sales", "s.csv", replaced(",22,", ",-22,"), nil, KindData, "1 row has negative sales"},
 		{"infinite sales", "s.csv", replaced(",22,", ",1e999,"), nil, KindData, "1 row has an infinite number"},
 		{"unknown category", "s.csv", shopCSV(60), func(o *ValidateOptions) { o.Expected = map[string][]string{"item": {"bread"}} }, KindData, `60 rows have a category that is not expected (first: `},
@@ -317,4 +320,13 @@ func TestValidateReadsGeneratedSales(t *testing.T) {
 	if p.Series() != 6 || p.Keys[0].Name != "store_id" || p.Frequency.String() != "D" || len(p.Covariates) == 0 || len(p.Static) != 1 {
 		t.Fatalf("%d series, keys %v, %d covariates", p.Series(), p.Keys, len(p.Covariates))
 	}
+}
+
+// scattered are series of one sale each, decades before the others end: days between which every day would be filled.
+func scattered(series int) string {
+	var b strings.Builder
+	for i := range series {
+		fmt.Fprintf(&b, "north,item%d,1970-01-01,5,1\n", i)
+	}
+	return b.String()
 }

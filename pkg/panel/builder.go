@@ -96,6 +96,9 @@ type BuilderOptions struct {
 	NewSeries bool
 	// EndedAfter is that of the panel.
 	EndedAfter int
+	// MaxRows bounds the rows of the panel, filled gaps among them; more are a *[GridError], before any is made. 0 is ten million, and a
+	// thousand for every row that was added.
+	MaxRows int64
 	// Scratch is a folder for those files, which the builder removes; empty keeps everything in memory.
 	Scratch string
 	// Report is told every Event, in the order of the panel; nil for none.
@@ -116,6 +119,7 @@ type Builder struct {
 	ids        []int32 // len(schema.Keys) codes per series
 	attributes []int32 // len(schema.Static) codes per series
 	conflict   []bool  // per series: reported once
+	reaches    []reach // per series
 	lastSeries int32
 	scratchKey []byte
 	scratchRow Row
@@ -126,6 +130,7 @@ type Builder struct {
 
 	days     dayCensus
 	firstDay calendar.Day
+	lastDay  calendar.Day
 	lastSale calendar.Day
 	sold     bool
 	rows     int64
@@ -192,8 +197,12 @@ func (b *Builder) Add(r *Row) error {
 		b.checkStatic(s, r)
 	}
 	b.days.add(r.Day)
+	b.reaches[s].add(r)
 	if b.rows == 0 || r.Day < b.firstDay {
 		b.firstDay = r.Day
+	}
+	if b.rows == 0 || r.Day > b.lastDay {
+		b.lastDay = r.Day
 	}
 	if r.Target == r.Target && (!b.sold || r.Day > b.lastSale) {
 		b.lastSale, b.sold = r.Day, true
@@ -229,7 +238,7 @@ func (b *Builder) seriesOf(keys []int32) (s int32, isNew bool) {
 		s = int32(len(b.series))
 		b.series[string(k)] = s
 		b.ids = append(b.ids, keys...)
-		b.conflict = append(b.conflict, false)
+		b.conflict, b.reaches = append(b.conflict, false), append(b.reaches, reach{})
 	}
 	b.lastSeries = s
 	return s, !ok
@@ -273,6 +282,66 @@ func (b *Builder) Frequency() (calendar.Frequency, error) {
 	return b.days.frequency(b.opts.Frequency)
 }
 
+// GridRows returns how many rows the panel has on a grid, filled gaps among them; rows that will be set aside may make it less.
+func (b *Builder) GridRows(f calendar.Frequency) int64 {
+	rows := int64(0)
+	if !b.sold {
+		return rows
+	}
+	end := f.Floor(b.lastSale)
+	for i := range b.reaches {
+		switch r := &b.reaches[i]; {
+		case r.sold:
+			rows += int64(max(end, f.Floor(r.last))-f.Floor(r.firstSale)) + 1
+		case b.opts.NewSeries:
+			rows += max(0, int64(f.Floor(r.last)-end))
+		}
+	}
+	return rows
+}
+
+// CheckGrid answers a *[GridError] where the panel would have more rows than BuilderOptions allow.
+func (b *Builder) CheckGrid(f calendar.Frequency) error {
+	most := b.opts.MaxRows
+	if most <= 0 {
+		most = 10_000_000 + 1000*b.rows
+	}
+	rows := b.GridRows(f)
+	if rows <= most {
+		return nil
+	}
+	return &GridError{Rows: rows, Most: most, Given: b.rows, Series: len(b.series), First: b.firstDay, Last: b.lastDay}
+}
+
+// GridError is a panel that is not made since its grid would be too large for the rows that there are.
+type GridError struct {
+	// Rows are those of the grid, Most what it may have, Given what was added.
+	Rows, Most, Given int64
+	Series            int
+	// First and Last are the days between which rows were added.
+	First, Last calendar.Day
+}
+
+func (e *GridError) Error() string {
+	return fmt.Sprintf("%d rows of %d series from %s to %s lie so far apart that a regular grid of them has %d rows; at most %d are made",
+		e.Given, e.Series, e.First, e.Last, e.Rows, e.Most)
+}
+
+// reach is what a series spans: its first sale, if any, and its last row.
+type reach struct {
+	firstSale, last calendar.Day
+	any, sold       bool
+}
+
+func (s *reach) add(r *Row) {
+	if !s.any || r.Day > s.last {
+		s.last, s.any = r.Day, true
+	}
+	if !isNaN(r.Target) && (!s.sold || r.Day < s.firstSale) {
+		s.firstSale, s.sold = r.Day, true
+	}
+}
+
 // Build returns the whole panel.
 func (b *Builder) Build(ctx context.Context) (*Panel, error) {
 	for p, err := range b.Panels(ctx, math.MaxInt) {
@@ -288,6 +357,9 @@ func (b *Builder) Panels(ctx context.Context, maxRows int) iter.Seq2[*Panel, err
 		f, err := b.Frequency()
 		if err == nil && !b.sold {
 			err = ErrNoSales
+		}
+		if err == nil {
+			err = b.CheckGrid(f)
 		}
 		if err != nil {
 			yield(nil, err)

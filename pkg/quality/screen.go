@@ -85,6 +85,9 @@ func (s *Screen) Records(r *table.Block, origin func(line int64) panel.Origin, a
 	return nil
 }
 
+// daysPlanned is how far ahead of today, ten years, rows may lie: others are slips of the pen, and their series would be filled up to them.
+const daysPlanned = 3653
+
 // check fills s.row from row i and returns the rule that it breaks, "" if none.
 func (s *Screen) check(r *table.Block, i int) (rule string, at Place) {
 	c, cols := &s.contract, r.Columns
@@ -112,6 +115,8 @@ func (s *Screen) check(r *table.Block, i int) (rule string, at Place) {
 		return "not_finite", Place{Column: cols[n+1].Name, Text: fmt.Sprint(y)}
 	case y < 0:
 		return "negative", Place{Column: cols[n+1].Name, Text: fmt.Sprint(y)}
+	case s.row.Day > c.Today+daysPlanned:
+		return "impossible_date", Place{Column: cols[n].Name, Text: fmt.Sprintf("%v, and today is %v", s.row.Day, c.Today)}
 	case y == y && s.row.Day > c.Today:
 		return "future_sale", Place{Column: cols[n].Name, Text: fmt.Sprintf("%v, and today is %v", s.row.Day, c.Today)}
 	}
