@@ -7,6 +7,8 @@ import (
 	"net/http"
 	"strings"
 
+	"github.com/go-json-experiment/json/jsontext"
+
 	"salescast/pkg/columnar"
 	"salescast/pkg/panel"
 )
@@ -26,8 +28,8 @@ func (s *Server) invocations(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	if t.rows == 0 {
-		if len(t.columns) > 0 {
+	if t.Rows == 0 {
+		if len(t.Columns) > 0 {
 			if _, err := q.layout(t, "input"); err != nil {
 				return err
 			}
@@ -96,7 +98,7 @@ func (s *Server) readInvocation(r *http.Request) (*table, invocationParams, erro
 			return nil, p, bodyProblem(err)
 		}
 		t := &table{}
-		return t, p, parseCSV(t, b, s.limits())
+		return t, p, t.csv(string(b), s.limits())
 	case "application/json":
 	default:
 		return nil, p, &problem{http.StatusUnsupportedMediaType, codeMediaType, "the content type is " + clip(kind), "send application/json or text/csv"}
@@ -134,12 +136,12 @@ func (s *Server) form(name string, raw json.RawMessage) (*table, error) {
 		if !bytes.HasPrefix(raw, []byte("[")) {
 			return nil, bad("%s is not a list of records", name)
 		}
-		p := newScanner(raw)
-		return t, p.whole(p.records(t, s.limits()))
+		d := jsontext.NewDecoder(bytes.NewBuffer(raw))
+		return t, whole(d, t.records(d, s.limits()))
 	case "inputs":
 		if bytes.HasPrefix(raw, []byte("{")) {
-			p := newScanner(raw)
-			return t, p.whole(p.columns(t, s.limits()))
+			d := jsontext.NewDecoder(bytes.NewBuffer(raw))
+			return t, whole(d, t.columns(d, s.limits()))
 		}
 		return nil, bad("inputs must be an object of columns: the model reads named columns, no tensors")
 	case "dataframe_split":
@@ -152,7 +154,7 @@ func (s *Server) form(name string, raw json.RawMessage) (*table, error) {
 		if err := d.Decode(&f); err != nil {
 			return nil, bad("dataframe_split cannot be read: it has columns and data")
 		}
-		t.rows = len(f.Data)
+		t.Rows = len(f.Data)
 		if err := t.tooLong(s.limits()); err != nil {
 			return nil, err
 		}
@@ -160,11 +162,10 @@ func (s *Server) form(name string, raw json.RawMessage) (*table, error) {
 			if t.column(c) >= 0 {
 				return nil, bad("column %q is there twice", clip(c))
 			}
-			if _, err := t.add(c, 0, s.limits()); err != nil {
+			if _, err := t.add(c, s.limits()); err != nil {
 				return nil, err
 			}
 		}
-		out := newScanner(nil)
 		for i, row := range f.Data {
 			if len(row) != len(f.Columns) {
 				return nil, bad("row %d has %d values for %d columns", i+1, len(row), len(f.Columns))
@@ -174,10 +175,9 @@ func (s *Server) form(name string, raw json.RawMessage) (*table, error) {
 				if err != nil {
 					return nil, bad("row %d, column %q: %v", i+1, clip(f.Columns[c]), err)
 				}
-				t.cells[c][i] = out.put(cell)
+				t.set(c, i, []byte(cell))
 			}
 		}
-		t.text = out.s
 		return t, nil
 	}
 	return nil, bad("the body must have exactly one of dataframe_split, dataframe_records, inputs, instances")
@@ -200,21 +200,20 @@ func (q *question) split(t *table) (history, plan *table, err error) {
 	sold := map[string]bool{}
 	id := make([]string, len(at.keys))
 	of := func(row int) string { t.texts(at.keys, row, id); return joinID(id) }
-	for row := range t.rows {
-		if c := strings.TrimSpace(string(t.at(at.target, row))); c != "" && !strings.EqualFold(c, "nan") && !strings.EqualFold(c, "null") {
+	for row := range t.Rows {
+		if c := strings.TrimSpace(t.at(at.target, row)); c != "" && !strings.EqualFold(c, "nan") && !strings.EqualFold(c, "null") {
 			sold[of(row)] = true
 		}
 	}
-	blank := func() *table { return &table{columns: t.columns, text: t.text, cells: make([][]cell, len(t.columns))} }
-	history, plan = blank(), blank()
-	for row := range t.rows {
+	history, plan = t.empty(), t.empty()
+	for row := range t.Rows {
 		to := plan
 		if sold[of(row)] {
 			to = history
 		}
-		to.rows++
-		for c := range t.cells {
-			to.cells[c] = append(to.cells[c], t.cells[c][row])
+		to.Rows++
+		for c := range t.Columns {
+			to.Columns[c].Codes = append(to.Columns[c].Codes, t.Columns[c].Codes[row])
 		}
 	}
 	return history, plan, nil

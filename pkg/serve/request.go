@@ -1,7 +1,6 @@
 package serve
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -86,7 +85,7 @@ func (q *question) resolve(ctx context.Context, r *forecastRequest, history *tab
 	if err != nil {
 		return err
 	}
-	if history.rows > 0 {
+	if history.Rows > 0 {
 		if err := q.fromHistory(ctx, history, changes, r.Append, l); err != nil {
 			return err
 		}
@@ -201,9 +200,9 @@ func (q *question) layout(t *table, what string) (layout, error) {
 	if l.time < 0 {
 		return l, bad("%s rows have no column %q", what, m.Time)
 	}
-	for c, name := range t.columns {
+	for c := range t.Columns {
 		if !slices.Contains(used, c) {
-			q.warn("column %q of the %s is not used", clip(name), what)
+			q.warn("column %q of the %s is not used", clip(t.Columns[c].Name), what)
 		}
 	}
 	return l, nil
@@ -214,16 +213,16 @@ const firstDay, lastDay calendar.Day = 0, 84370
 
 // day reads a date near the model's time: others are mistakes, and grids that reach them would be huge.
 func (q *question) day(t *table, l layout, row int, what string) (calendar.Day, error) {
-	text := strings.TrimSpace(string(t.at(l.time, row)))
+	text := strings.TrimSpace(t.at(l.time, row))
 	if len(text) > 10 && (text[10] == 'T' || text[10] == ' ') && strings.Trim(text[11:], "0:.Z+") == "" {
 		text = text[:10] // midnight
 	}
 	d, err := calendar.ParseDay(text)
 	if err != nil {
-		return 0, bad("%s row %d, column %q: %q is no date", what, row+1, t.columns[l.time], clip(text)).hint("write dates as YYYY-MM-DD")
+		return 0, bad("%s row %d, column %q: %q is no date", what, row+1, t.Columns[l.time].Name, clip(text)).hint("write dates as YYYY-MM-DD")
 	}
 	if d < firstDay || d > lastDay {
-		return 0, bad("%s row %d, column %q: %s is not between 1970 and 2200", what, row+1, t.columns[l.time], text)
+		return 0, bad("%s row %d, column %q: %s is not between 1970 and 2200", what, row+1, t.Columns[l.time].Name, text)
 	}
 	return d, nil
 }
@@ -232,7 +231,7 @@ func (t *table) texts(cols []int, row int, dst []string) {
 	for i, c := range cols {
 		dst[i] = ""
 		if c >= 0 {
-			dst[i] = string(t.at(c, row))
+			dst[i] = t.at(c, row)
 		}
 	}
 }
@@ -243,7 +242,7 @@ func (t *table) number(c, row int, what string) (float32, error) {
 	}
 	v, err := number(t.at(c, row))
 	if err != nil {
-		return v, bad("%s row %d, column %q: %v", what, row+1, t.columns[c], err)
+		return v, bad("%s row %d, column %q: %v", what, row+1, t.Columns[c].Name, err)
 	}
 	return v, nil
 }
@@ -288,7 +287,7 @@ func (ch *changes) over(other *changes) *changes {
 
 func (q *question) readPlan(t *table) (*changes, error) {
 	ch := &changes{values: map[planKey][]float32{}, ids: map[string]bool{}, planned: map[string]bool{}}
-	if t.rows == 0 {
+	if t.Rows == 0 {
 		return ch, nil
 	}
 	at, err := q.layout(t, "plan")
@@ -297,7 +296,7 @@ func (q *question) readPlan(t *table) (*changes, error) {
 	}
 	p := q.view.history
 	id := make([]string, len(p.Keys))
-	for row := range t.rows {
+	for row := range t.Rows {
 		d, err := q.day(t, at, row, "plan")
 		if err != nil {
 			return nil, err
@@ -376,7 +375,7 @@ func (q *question) build(ctx context.Context, t *table, at layout, l limits) (*p
 		schema.Covariates = append(schema.Covariates, panel.Attribute{Name: c.Name, Role: c.Role})
 	}
 	if at.stockout >= 0 {
-		schema.Covariates = append(schema.Covariates, panel.Attribute{Name: t.columns[at.stockout], Role: panel.Stockout})
+		schema.Covariates = append(schema.Covariates, panel.Attribute{Name: t.Columns[at.stockout].Name, Role: panel.Stockout})
 		at.covs = append(slices.Clip(at.covs), at.stockout)
 	}
 	var fault *problem
@@ -413,7 +412,7 @@ func (q *question) straight(t *table, at layout) (p *panel.Panel, ok bool) {
 	t.texts(at.keys, 0, keys)
 	t.texts(at.static, 0, static)
 	q.knownStatic(at, keys, static)
-	p = &panel.Panel{Frequency: known.Frequency, Offsets: []int{0, t.rows}}
+	p = &panel.Panel{Frequency: known.Frequency, Offsets: []int{0, t.Rows}}
 	for i, k := range known.Keys {
 		p.Keys = append(p.Keys, panel.Key{Name: k.Name, Levels: keys[i : i+1], Codes: []int32{0}})
 	}
@@ -425,21 +424,21 @@ func (q *question) straight(t *table, at layout) (p *panel.Panel, ok bool) {
 			return nil, false
 		}
 	}
-	first, err := calendar.ParseDay(string(t.at(at.time, 0)))
+	first, err := calendar.ParseDay(t.at(at.time, 0))
 	start, onGrid := known.Frequency.Step(first)
-	if err != nil || !onGrid || first < firstDay || known.Frequency.Day(start+calendar.Step(t.rows-1)) > lastDay {
+	if err != nil || !onGrid || first < firstDay || known.Frequency.Day(start+calendar.Step(t.Rows-1)) > lastDay {
 		return nil, false
 	}
 	p.Start = []calendar.Step{start}
 	var text [10]byte
-	for row := range t.rows {
-		if !bytes.Equal(t.at(at.time, row), appendDay(text[:0], known.Frequency.Day(start+calendar.Step(row)))) {
+	for row := range t.Rows {
+		if t.at(at.time, row) != string(appendDay(text[:0], known.Frequency.Day(start+calendar.Step(row)))) {
 			return nil, false
 		}
 	}
-	room := t.rows + q.horizon // for the plan
+	room := t.Rows + q.horizon // for the plan
 	values := make([]float32, room*(1+len(at.covs)))
-	p.Target, p.Observed = values[:t.rows:room], make([]bool, t.rows, room)
+	p.Target, p.Observed = values[:t.Rows:room], make([]bool, t.Rows, room)
 	if !t.numbers(at.target, p.Target) {
 		return nil, false
 	}
@@ -454,7 +453,7 @@ func (q *question) straight(t *table, at layout) (p *panel.Panel, ok bool) {
 		last = row
 	}
 	for c, col := range at.covs {
-		v := values[(c+1)*room : (c+1)*room+t.rows : (c+2)*room]
+		v := values[(c+1)*room : (c+1)*room+t.Rows : (c+2)*room]
 		if !t.numbers(col, v) {
 			return nil, false
 		}
@@ -466,8 +465,8 @@ func (q *question) straight(t *table, at layout) (p *panel.Panel, ok bool) {
 // constant says whether all rows have the same text in a column.
 func (t *table) constant(c int) bool {
 	first := t.at(c, 0)
-	for row := range t.rows {
-		if !bytes.Equal(t.at(c, row), first) {
+	for row := range t.Rows {
+		if t.at(c, row) != first {
 			return false
 		}
 	}
@@ -511,7 +510,7 @@ func (q *question) addRows(b *panel.Builder, t *table, at layout, l limits) erro
 	keys, static := make([]string, len(at.keys)), make([]string, len(at.static))
 	covs := make([]float32, len(at.covs))
 	first, last := calendar.Day(math.MaxInt32), calendar.Day(math.MinInt32)
-	for row := range t.rows {
+	for row := range t.Rows {
 		d, err := q.day(t, at, row, "history")
 		if err != nil {
 			return err

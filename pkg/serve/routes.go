@@ -5,13 +5,14 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"io"
 	"net/http"
 	"net/url"
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/go-json-experiment/json/jsontext"
 
 	"salescast/pkg/calendar"
 	"salescast/pkg/forecast/member"
@@ -265,7 +266,7 @@ func (s *Server) intake() (in *intake, release func()) {
 			return
 		}
 		for _, t := range []*table{&in.history, &in.plan, &in.changes} {
-			t.reset()
+			*t = table{}
 		}
 		s.intakes.Put(in)
 	}
@@ -276,29 +277,48 @@ func (in *intake) decodeRows(r *http.Request, v any, l limits, rows map[string]*
 	if in.body, err = readJSON(r, in.body); err != nil {
 		return err
 	}
-	p := newScanner(in.body)
-	var wrong error
-	read := map[string]bool{}
-	rest, err := p.object(func(name string) (bool, error) {
-		to, ok := rows[name]
-		if !ok {
-			return false, nil
-		}
-		if read[name] {
-			return false, fmt.Errorf("field %q is there twice", name)
-		}
-		read[name] = true
-		wrong = p.table(to, l)
-		return true, wrong
-	})
-	in.body = p.s
-	if wrong != nil {
-		return wrong
+	d := jsontext.NewDecoder(bytes.NewBuffer(in.body))
+	rest := []byte{'{'}
+	if d.PeekKind() != '{' {
+		return unmarshal(in.body, v)
 	}
-	if err != nil {
-		return bad("the body is not what this route reads: %v", err).hint("GET /openapi.json describes it")
+	if _, err := d.ReadToken(); err != nil {
+		return bodyless(err)
 	}
-	return unmarshal(rest, v)
+	for d.PeekKind() != '}' {
+		name, err := d.ReadToken()
+		if err != nil {
+			return bodyless(err)
+		}
+		if to, ok := rows[name.String()]; ok {
+			if err := to.read(d, l); err != nil {
+				return err
+			}
+			continue
+		}
+		if len(rest) > 1 {
+			rest = append(rest, ',')
+		}
+		if rest, err = jsontext.AppendQuote(rest, name.String()); err != nil {
+			return bodyless(err)
+		}
+		value, err := d.ReadValue()
+		if err != nil {
+			return bodyless(err)
+		}
+		rest = append(append(rest, ':'), value...)
+	}
+	if _, err := d.ReadToken(); err != nil {
+		return bodyless(err)
+	}
+	if _, err := d.ReadToken(); !errors.Is(err, io.EOF) {
+		return bad("something follows the JSON object")
+	}
+	return unmarshal(append(rest, '}'), v)
+}
+
+func bodyless(err error) error {
+	return bad("the body is not what this route reads: %v", plain(err)).hint("GET /openapi.json describes it")
 }
 
 func unmarshal(b []byte, v any) error {
@@ -341,10 +361,10 @@ func readForecast(r *http.Request, in *intake, l limits) (*forecastRequest, erro
 	if len(in.body) == 0 {
 		return nil, bad("the body is empty").hint("its first line names the columns")
 	}
-	if err := parseCSV(q.history, in.body, l); err != nil {
+	if err := q.history.csv(string(in.body), l); err != nil {
 		return nil, err
 	}
-	if q.history.rows == 0 {
+	if q.history.Rows == 0 {
 		return nil, bad("the CSV has no row after its first line")
 	}
 	return q, q.fromQuery(r.URL.Query())

@@ -2,6 +2,7 @@ package table
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"iter"
@@ -68,6 +69,9 @@ func InPath(path, column string) bool {
 	return ok
 }
 
+// ErrNoRows is wrapped by the *SyntaxError of a table that has columns and no rows.
+var ErrNoRows = errors.New("there are no rows")
+
 // SyntaxError is a file that cannot be read as what it is said to be.
 type SyntaxError struct {
 	File string
@@ -93,7 +97,7 @@ func (e *SyntaxError) Error() string {
 		s += "column " + e.Column + ": "
 	}
 	s += e.Msg
-	if e.Err != nil {
+	if e.Err != nil && !errors.Is(e.Err, ErrNoRows) {
 		s += ": " + e.Err.Error()
 	}
 	return s

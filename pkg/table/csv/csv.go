@@ -112,7 +112,7 @@ func (t *source) Blocks(ctx context.Context, want []table.Column) iter.Seq2[*tab
 			}
 		}
 		if !found {
-			yield(nil, &table.SyntaxError{File: t.name, Msg: "the file has a header and no rows", Hint: "a source needs rows below its header"})
+			yield(nil, &table.SyntaxError{File: t.name, Msg: "the file has a header and no rows", Err: table.ErrNoRows, Hint: "a source needs rows below its header"})
 			return
 		}
 		if b.Rows > 0 {

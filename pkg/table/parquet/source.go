@@ -51,7 +51,7 @@ func Open(name string, size int64, r table.Reader) (s table.Source, err error) {
 		}
 	}
 	if pf.NumRows() == 0 {
-		return nil, &table.SyntaxError{File: name, Msg: "the file has columns and no rows", Hint: "a source needs rows"}
+		return nil, &table.SyntaxError{File: name, Msg: "the file has columns and no rows", Err: table.ErrNoRows, Hint: "a source needs rows"}
 	}
 	return t, nil
 }
