@@ -7,6 +7,8 @@ import (
 	"io/fs"
 
 	"salescast/pkg/artifact"
+	"salescast/pkg/bundle"
+	"salescast/pkg/forecast/ensemble"
 	"salescast/pkg/regress"
 	"salescast/pkg/track"
 )
@@ -61,7 +63,12 @@ func KindOf(err error) Kind {
 	if _, ok := errors.AsType[*regress.UnavailableError](err); ok {
 		return KindUnavailable
 	}
+	if _, ok := errors.AsType[*bundle.AlteredError](err); ok {
+		return KindData
+	}
 	switch {
+	case errors.Is(err, ensemble.ErrNotFinite):
+		return KindData
 	case errors.Is(err, artifact.ErrUnavailable), errors.Is(err, artifact.ErrChanged), errors.Is(err, track.ErrUnavailable), errors.Is(err, context.DeadlineExceeded):
 		return KindTryAgain
 	case errors.Is(err, artifact.ErrMisconfigured):

@@ -107,7 +107,7 @@ func (a *app) serveOptions(cmd *cobra.Command, f serveFlags) (serve.Options, err
 	o := serve.Options{
 		Models: f.models, Poll: f.poll, Log: a.log, Now: a.now, Version: version().Version, Timeout: f.timeout, Concurrency: f.concurrency, MaxRows: f.maxRows,
 		Drain:     patience - 500*time.Millisecond,
-		OpenStore: func(at string) (artifact.Store, error) { s, _, err := a.openStore(at); return s, err },
+		OpenStore: a.onlyStore, Probe: a.probeIn,
 	}
 	if len(o.Models) == 0 && a.global.workspace != "" {
 		o.Models = []string{a.global.workspace}

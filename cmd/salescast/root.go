@@ -146,7 +146,7 @@ there. A step that was done with the same inputs and options answers from what i
 		c.GroupID = "steps"
 		root.AddCommand(c)
 	}
-	for _, c := range []*cobra.Command{a.configCommand(), a.runsCommand(), a.modelsCommand(), a.getCommand(), a.pruneCommand(), a.syncCommand(), a.airflowCommand(), a.serveCommand(), a.doctorCommand(), a.versionCommand()} {
+	for _, c := range []*cobra.Command{a.configCommand(), a.runsCommand(), a.modelsCommand(), a.getCommand(), a.pruneCommand(), a.syncCommand(), a.airflowCommand(), a.serveCommand(), a.probeModelCommand(), a.doctorCommand(), a.versionCommand()} {
 		c.GroupID = "more"
 		root.AddCommand(c)
 	}

@@ -197,8 +197,13 @@ func writeJSON(ctx context.Context, w Writer, name string, v any) error {
 	return w.WriteFile(ctx, name, append(b, '\n'))
 }
 
-// OpenMember opens what WriteMember wrote.
-func OpenMember(ctx context.Context, r Reader, folder string, loaders Loaders) (m *member.Model, err error) {
+// OpenMember opens what WriteMember wrote; see [AlteredError].
+func OpenMember(ctx context.Context, r Reader, folder string, loaders Loaders) (*member.Model, error) {
+	m, err := openMember(ctx, fetching{r}, folder, loaders)
+	return m, blame(err)
+}
+
+func openMember(ctx context.Context, r Reader, folder string, loaders Loaders) (m *member.Model, err error) {
 	var f memberFile
 	if err := readJSON(ctx, r, path.Join(folder, memberName), &f); err != nil {
 		return nil, err
@@ -370,15 +375,22 @@ type Bundle struct {
 
 var _ forecast.Model = (*Bundle)(nil)
 
-// Open opens a bundle. Every file is checked against the digest in bundle.json.
-func Open(ctx context.Context, r Reader, loaders Loaders) (b *Bundle, err error) {
+// Open opens a bundle. Every file is checked against the digest in bundle.json, and what it says against what a bundle can be: see
+// [AlteredError].
+func Open(ctx context.Context, r Reader, loaders Loaders) (*Bundle, error) {
+	b, err := open(ctx, r, loaders)
+	return b, blame(err)
+}
+
+func open(ctx context.Context, r Reader, loaders Loaders) (b *Bundle, err error) {
 	out := &Bundle{}
+	r = fetching{r}
 	if err := readJSON(ctx, r, Name, &out.Manifest); err != nil {
 		return nil, err
 	}
 	m := &out.Manifest
-	if m.Schema != Schema {
-		return nil, fmt.Errorf("open bundle: its schema is %q, this version reads %s", m.Schema, Schema)
+	if err := m.check(); err != nil {
+		return nil, fmt.Errorf("open bundle: %s: %w", Name, err)
 	}
 	out.reader = verifying{r, m.Files}
 	var c calibrationFile
@@ -391,6 +403,9 @@ func Open(ctx context.Context, r Reader, loaders Loaders) (b *Bundle, err error)
 		if err := readJSON(ctx, out.reader, TotalsName, &out.Totals); err != nil {
 			return nil, err
 		}
+	}
+	if err := checkCalibrations(&c, out.Totals); err != nil {
+		return nil, fmt.Errorf("open bundle: %w", err)
 	}
 	var members []ensemble.Member
 	defer func() {
@@ -411,15 +426,12 @@ func Open(ctx context.Context, r Reader, loaders Loaders) (b *Bundle, err error)
 		}
 	}
 	for _, share := range m.Members {
-		o, err := OpenMember(ctx, out.reader, share.folder(), loaders)
+		o, err := openMember(ctx, out.reader, share.folder(), loaders)
 		if err != nil {
 			return nil, fmt.Errorf("open bundle: %w", err)
 		}
 		out.plan = out.plan || o.Kind == member.Trees || o.Kind == member.Prophet
 		members = append(members, ensemble.Member{Weight: ensemble.Weight{Member: share.Name, Weight: share.Weight, Steps: share.Steps}, Model: o})
-	}
-	if len(members) == 0 {
-		return nil, errors.New("open bundle: it has no members")
 	}
 	if out.alone, err = readAlone(ctx, out.reader, m, &c); err != nil {
 		return nil, err
@@ -441,8 +453,11 @@ func readAlone(ctx context.Context, r Reader, m *Manifest, all *calibrationFile)
 		if err := readJSON(ctx, r, name, c); err != nil {
 			return nil, err
 		}
-		if !slices.Equal(c.Levels, all.Levels) || len(c.Mean) != len(all.Series) || len(c.Scale) != len(all.Series) {
-			return nil, fmt.Errorf("open bundle: %s is not of the levels and series of %s", name, CalibrationName)
+		if !slices.Equal(c.Levels, all.Levels) || c.Sizes != nil {
+			return nil, fmt.Errorf("open bundle: %s is not of the levels of %s", name, CalibrationName)
+		}
+		if err := c.Check(len(all.Series)); err != nil {
+			return nil, fmt.Errorf("open bundle: %s: %w", name, err)
 		}
 		out[k] = c
 	}

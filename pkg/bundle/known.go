@@ -38,10 +38,13 @@ type Known struct {
 // Know reads the history and prepares the members for it.
 func (b *Bundle) Know(ctx context.Context) (*Known, error) {
 	k, err := b.recall(ctx)
-	if err != nil {
-		return nil, err
+	if err == nil {
+		err = k.prepare(ctx, b)
 	}
-	return k, k.prepare(ctx, b)
+	if err != nil {
+		return nil, blame(err)
+	}
+	return k, nil
 }
 
 // recall reads the history.

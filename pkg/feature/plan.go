@@ -302,6 +302,9 @@ func ParsePlan(b []byte) (*Plan, error) {
 	if f.Schema != PlanSchema {
 		return nil, fmt.Errorf("read plan: schema %q is not %s", f.Schema, PlanSchema)
 	}
+	if err := f.check(); err != nil {
+		return nil, fmt.Errorf("read plan: %w", err)
+	}
 	p, err := NewPlan(f.Spec, f.Data)
 	if err != nil {
 		return nil, fmt.Errorf("read plan: %w", err)

@@ -111,11 +111,15 @@ func (c *catalogue) refreshSlot(ctx context.Context, s *slot, force bool) error 
 		return c.fail(ctx, s, "", err)
 	}
 	began := c.o.Now()
-	l, err := c.load(ctx, f)
+	err = c.probe(ctx, s, f)
+	var l *loaded
+	if err == nil {
+		l, err = c.load(ctx, f)
+	}
 	debug.FreeOSMemory() // what decoding needed is many times what is kept, and the next load may be weeks away
 	if err != nil {
 		state := f.state
-		if errors.Is(err, artifact.ErrUnavailable) || errors.Is(err, track.ErrUnavailable) || errors.Is(err, context.DeadlineExceeded) {
+		if errors.Is(err, artifact.ErrUnavailable) || errors.Is(err, track.ErrUnavailable) || errors.Is(err, context.DeadlineExceeded) || errors.Is(err, errMoved) {
 			state = "" // the same may be there when it is looked for again
 		}
 		return c.fail(ctx, s, state, err)

@@ -34,6 +34,9 @@ type Options struct {
 	// Registry may be nil where no model is registered.
 	Registry track.Registry
 	Loaders  bundle.Loaders
+	// Probe opens a model outside of this process before it takes over from one that is served, and answers the state that it read, as
+	// [ProbeModel] does; nil is no probe. An error keeps the older at work.
+	Probe func(ctx context.Context, address string) (state string, err error)
 	// Poll is how often newer models are looked for; 0 is never.
 	Poll time.Duration
 	// Token, unless empty, must be sent as "Authorization: Bearer TOKEN" with every request but /ping and /health.

@@ -108,8 +108,16 @@ func (m *Model) Finish(ctx context.Context, r forecast.Request, points [][]float
 		return nil, err
 	}
 	closeFlagged(r.Panel, out, closed)
+	if slices.ContainsFunc(out.Point, infinite) || slices.ContainsFunc(out.Quantiles, infinite) {
+		return nil, ErrNotFinite
+	}
 	return out, nil
 }
+
+// ErrNotFinite says that a forecast is beyond all numbers, as that of no fitted model is: its files were altered.
+var ErrNotFinite = errors.New("the model forecasts an infinite sale; make or register it again")
+
+func infinite(v float64) bool { return math.IsInf(v, 0) }
 
 // Members returns the members; they stay the Model's.
 func (m *Model) Members() []Member { return m.members }
