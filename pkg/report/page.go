@@ -166,6 +166,8 @@ type view struct {
 	Script template.JS
 	Charts *payload
 	Still  template.HTML
+	// Bands says which errors the widths of the intervals come from.
+	Bands string
 
 	Subtitle   string
 	Verdict    []string
@@ -214,6 +216,7 @@ func (p *Page) view() (*view, error) {
 	rows := p.seriesRows()
 	v.Charts = p.payload(rows)
 	v.Still = v.Charts.still()
+	v.Bands = p.bands()
 	v.Uncharted = len(rows) - len(v.Charts.Series)
 	p.spark(rows)
 	v.Worst, v.Hardest = worst(rows), hardest(rows)

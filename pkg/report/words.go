@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 
+	"salescast/pkg/backtest"
 	"salescast/pkg/calendar"
 	"salescast/pkg/metric"
 )
@@ -234,6 +235,17 @@ func (p *Page) tested() string {
 	}
 	return fmt.Sprintf("Every figure is out of sample: %s the models knew only the sales up to that day, and forecast %s. The yardstick, seasonal naive, is %s.",
 		when, ahead, repeating(p.Panel.Frequency))
+}
+
+// bands says why intervals at past dates are not as wide as those ahead.
+func (p *Page) bands() string {
+	if len(p.Backtest.Levels) == 0 || p.Forecast == nil || len(p.Forecast.Levels) == 0 {
+		return ""
+	}
+	window := plural(p.Evaluation.Horizons, units(p.Panel.Frequency))
+	return fmt.Sprintf("An interval is as wide as the errors were before its own date: that of a past date comes from the last windows of %s before that date, "+
+		"at most %d of them, and the one ahead from the last before the end of the data. Where the earlier windows were harder, as at Christmas, the past has the wider band.",
+		window, backtest.ValidationOrigins)
 }
 
 // totals says how often the intervals of sums held.

@@ -131,23 +131,26 @@
       traces.push(t);
       var last = h.wape.length - 1;
       while (last >= 0 && h.wape[last] === null) last--;
-      if (last >= 0) notes.push({ y: h.wape[last], text: h.role === 'primary' ? '<b>' + h.model + '</b>' : h.model, color: color });
+      if (last >= 0) notes.push({ x: last + 1, y: h.wape[last], text: h.role === 'primary' ? '<b>' + h.model + '</b>' : h.model, color: color });
     });
     traces.sort(function (a, b) { return a.order - b.order; });
     var top = 0;
     D.horizon.forEach(function (h) { h.wape.forEach(function (v) { if (v > top) top = v; }); });
     top = top * 1.06 || 1;
-    // Names stand at the right ends of their lines, moved apart where they would overlap.
+    // Names stand at the right ends of their lines; where those are close, apart from each other, each with a hair to its line.
     notes.sort(function (a, b) { return a.y - b.y; });
-    var gap = top * 0.075;
-    notes.forEach(function (v) { v.at = v.y; });
-    for (var k = 0; k < 40; k++) for (var i = 1; i < notes.length; i++) {
+    var height = (state.width ? 230 : $('horizon').clientHeight) - 56, gap = 15;
+    notes.forEach(function (v) { v.at = v.px = height * v.y / top; });
+    for (var k = 0; k < 200; k++) for (var i = 1; i < notes.length; i++) {
       var lack = gap - (notes[i].at - notes[i - 1].at);
-      if (lack > 0) { notes[i].at += lack / 2; notes[i - 1].at -= lack / 2; }
+      if (lack > 0.1) { notes[i].at += lack / 2; notes[i - 1].at -= lack / 2; }
     }
+    var low = notes.length ? Math.max(0, -notes[0].at) : 0;
     var longest = Math.max.apply(null, D.horizon.map(function (h) { return h.model.length; }));
-    var l = layout({ xaxis: { title: { text: D.step + 's ahead', font: { size: 12 } }, range: [1, Math.max(n, 2)], fixedrange: true }, yaxis: { tickformat: '.0%', range: [0, top] }, margin: { r: 12 + 6.8 * longest } });
-    l.annotations = notes.map(function (v) { return { xref: 'paper', x: 1.01, xanchor: 'left', y: v.at, yanchor: 'middle', text: v.text, showarrow: false, font: { color: v.color, size: 12 } }; });
+    var l = layout({ xaxis: { title: { text: D.step + 's ahead', font: { size: 12 } }, range: [1, Math.max(n, 2)], fixedrange: true }, yaxis: { tickformat: '.0%', range: [0, top] }, margin: { r: 30 + 6.8 * longest } });
+    l.annotations = notes.map(function (v) {
+      return { x: v.x, y: v.y, ax: 22, ay: v.px - v.at - low, xanchor: 'left', yanchor: 'middle', text: v.text, showarrow: true, arrowhead: 0, arrowwidth: 0.8, arrowcolor: v.color, standoff: 2, font: { color: v.color, size: 12 } };
+    });
     if (state.width) { l.width = Math.floor(state.width / 2) - 20; l.height = 230; }
     Plotly.react('horizon', traces, l, config);
   }
@@ -214,7 +217,15 @@
     });
   }
 
-  function redraw() { draw(); horizon(); }
+  // A table wider than its place says that it goes on.
+  function more() {
+    document.querySelectorAll('.scroll').forEach(function (e) { e.classList.remove('more'); });
+    document.querySelectorAll('.scroll').forEach(function (e) { e.classList.toggle('more', e.scrollWidth > e.clientWidth + 1); });
+  }
+
+  function redraw() { draw(); horizon(); more(); }
+  addEventListener('resize', more);
+  document.querySelectorAll('details').forEach(function (d) { d.addEventListener('toggle', more); });
   options();
   table();
   redraw();

@@ -208,11 +208,14 @@ func (r rule) Plot(c draw.Canvas, p *plot.Plot) {
 	c.StrokeLines(r.line, c.ClipLinesXY([]vg.Point{{X: tx(p.X.Min), Y: ty(r.a + r.b*p.X.Min)}, {X: tx(p.X.Max), Y: ty(r.a + r.b*p.X.Max)}})...)
 }
 
-// endLabels name curves at their right ends, moved apart where they would overlap.
+// endLabels name curves at their right ends, moved apart where they would overlap, and then tied to their ends by a hair.
 type endLabels struct {
 	labels []endLabel
 	size   vg.Length
 }
+
+// hair is the distance from the end of a curve to its name.
+const hair = vg.Length(14)
 
 // widestName is the room at the right that names of curves may take.
 const widestName = vg.Length(130)
@@ -248,7 +251,11 @@ func (e endLabels) Plot(c draw.Canvas, p *plot.Plot) {
 	}
 	spread(at, e.size*1.25)
 	for i, l := range sorted {
-		write(c, l.text, tx(l.x)+5, at[i], l.st, left, middle)
+		x, y := tx(l.x), ty(l.y)
+		if away := at[i] - y; max(away, -away) > e.size/4 {
+			stroke(c, x+2, y, x+hair-2, at[i], 0.5, l.st.Color)
+		}
+		write(c, l.text, x+hair, at[i], l.st, left, middle)
 	}
 }
 
@@ -256,7 +263,7 @@ func (e endLabels) Plot(c draw.Canvas, p *plot.Plot) {
 func (e endLabels) GlyphBoxes(p *plot.Plot) []plot.GlyphBox {
 	var out []plot.GlyphBox
 	for _, l := range e.labels {
-		out = append(out, plot.GlyphBox{X: p.X.Norm(l.x), Y: p.Y.Norm(l.y), Rectangle: vg.Rectangle{Max: vg.Point{X: l.st.Width(l.text) + 6}}})
+		out = append(out, plot.GlyphBox{X: p.X.Norm(l.x), Y: p.Y.Norm(l.y), Rectangle: vg.Rectangle{Max: vg.Point{X: l.st.Width(l.text) + hair + 1}}})
 	}
 	return out
 }
