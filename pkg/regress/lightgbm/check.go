@@ -191,7 +191,12 @@ const maxNumber = 32
 const smallest = 0x1p-1022
 
 // finite reads n finite decimal numbers with one space between each and the next.
-func finite(s string, n int) ([]float64, error) {
+func finite(s string, n int) ([]float64, error) { return numbers(s, n, false) }
+
+// thresholds reads what n splits compare with: finite numbers, and "inf" where a split tells known values from missing ones.
+func thresholds(s string, n int) ([]float64, error) { return numbers(s, n, true) }
+
+func numbers(s string, n int, infinite bool) ([]float64, error) {
 	if fields(s) != n {
 		return nil, fmt.Errorf("%d numbers, not %d", fields(s), n)
 	}
@@ -200,6 +205,10 @@ func finite(s string, n int) ([]float64, error) {
 		var word string
 		word, s, _ = strings.Cut(s, " ")
 		v, err := strconv.ParseFloat(word, 64)
+		if infinite && word == "inf" {
+			out = append(out, v)
+			continue
+		}
 		if err != nil || math.IsNaN(v) || math.IsInf(v, 0) || v != 0 && math.Abs(v) < smallest || len(word) > maxNumber || strings.ContainsAny(word, "xX_pP") {
 			return nil, fmt.Errorf("%q is no finite number", clip(word))
 		}

@@ -95,12 +95,12 @@ func (t *tree) checkSplits(columns int) error {
 	if err != nil {
 		return err
 	}
-	thresholds, err := finite(t.values["threshold"], t.leaves-1)
+	values, err := thresholds(t.values["threshold"], t.leaves-1)
 	if err != nil {
 		return fmt.Errorf("threshold: %w", err)
 	}
 	for i, kind := range kinds {
-		if set := thresholds[i]; kind&categorical != 0 && (set != math.Trunc(set) || set < 0 || set >= float64(t.cats)) {
+		if set := values[i]; kind&categorical != 0 && (set != math.Trunc(set) || set < 0 || set >= float64(t.cats)) {
 			return fmt.Errorf("split %d takes set %g of %d sets of categories", i, set, t.cats)
 		}
 	}

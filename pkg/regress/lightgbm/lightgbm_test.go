@@ -1,11 +1,16 @@
 package lightgbm_test
 
 import (
+	"bytes"
 	"context"
+	"math"
+	"regexp"
 	"sync"
 	"testing"
 
 	"salescast/pkg/internal/dl"
+	"salescast/pkg/panel"
+	"salescast/pkg/regress"
 	"salescast/pkg/regress/lightgbm"
 	"salescast/pkg/regress/regresstest"
 )
@@ -47,4 +52,44 @@ func TestContract(t *testing.T) {
 func TestPython(t *testing.T) {
 	t.Parallel()
 	regresstest.Parity(t, open(t), "lightgbm")
+}
+
+// A split that tells known values from missing ones has an infinite threshold, and the model that has it opens again.
+func TestInfiniteThreshold(t *testing.T) {
+	t.Parallel()
+	e := open(t)
+	x := &panel.Frame{Names: []string{"a", "b"}}
+	x.Resize(400)
+	m := &regresstest.Matrix{Cols: []regress.Column{{Name: "a", MayBeMissing: true}, {Name: "b"}}, X: x, Y: make([]float32, 400), BlockRows: 100}
+	for i := range m.Y {
+		x.Column(0)[i], x.Column(1)[i] = float32(i%7), float32(i%5)
+		m.Y[i] = float32(i % 5)
+		if i%3 == 0 {
+			x.Column(0)[i] = float32(math.NaN())
+			m.Y[i] += 10
+		}
+	}
+	learner, err := e.Learner(e.Params)
+	if err != nil {
+		t.Fatal(err)
+	}
+	fitted, err := learner.Fit(t.Context(), m, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer fitted.Close()
+	var b bytes.Buffer
+	if err := fitted.Save(&b); err != nil {
+		t.Fatal(err)
+	}
+	if !regexp.MustCompile(`(?m)^threshold=.*\binf\b`).Match(b.Bytes()) {
+		t.Fatal("no split of the model has an infinite threshold")
+	}
+	again, err := e.Open(&b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := again.Close(); err != nil {
+		t.Error(err)
+	}
 }
