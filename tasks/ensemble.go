@@ -43,10 +43,10 @@ func Ensemble(ctx context.Context, env Env, o EnsembleOptions) (*Result, error) 
 	}
 	step := stepSpec{
 		Name: "ensemble", Options: o, Inputs: append([]string{"validate"}, trainSteps(o.Models)...), Seed: o.Seed, Force: o.Force,
-		Salt: map[string]string{"bundle": bundle.Schema, "totals": "1", "alone": "1", "weights": "2", "mlmodel": bundle.MLmodelVersion()},
+		Salt: map[string]string{"bundle": bundle.Schema, "totals": "1", "alone": "1", "weights": "2", "plan": "1", "mlmodel": bundle.MLmodelVersion()},
 	}
 	return runStep(ctx, env, step, func(ctx context.Context, s *Step) error {
-		c := combiner{env: env, step: s, options: o, specs: specs, points: map[pointsKey][]float64{}}
+		c := combiner{env: env, step: s, options: o, specs: specs, points: map[pointsKey][]float64{}, planned: map[pointsKey][]float64{}}
 		return c.run(ctx)
 	})
 }
@@ -59,7 +59,10 @@ type combiner struct {
 	panel   *panel.Panel
 	schema  panelNames
 	sched   backtest.Schedule
+	known   *foresight
 	points  map[pointsKey][]float64
+	// planned are those with the whole plan known, of members that read it, where the source knows less.
+	planned map[pointsKey][]float64
 }
 
 type panelNames struct{ time, target string }
@@ -80,6 +83,7 @@ func (c *combiner) run(ctx context.Context) error {
 		return err
 	}
 	warnShort(c.step, c.sched, c.options.Backtest)
+	c.known = foresightOf(p, c.sched, c.options.Backtest)
 	for _, spec := range c.specs {
 		if err := c.readMember(ctx, spec.Name); err != nil {
 			return err
@@ -89,6 +93,7 @@ func (c *combiner) run(ctx context.Context) error {
 	if err := c.baseline(ctx); err != nil {
 		return err
 	}
+	c.known.tell(c.step)
 	c.step.Phase("backtest", 2)
 	for _, part := range []struct {
 		name    string
@@ -111,8 +116,17 @@ func (c *combiner) readMember(ctx context.Context, name string) error {
 		if err != nil {
 			return err
 		}
-		if err := c.take(name, rows); err != nil {
+		if err := c.take(c.points, name, rows); err != nil {
 			return &Error{Kind: KindData, Op: "combine " + name, Err: err, Hint: fmt.Sprintf("train it with the same horizon and origins: salescast train --model %s --force", name)}
+		}
+	}
+	if c.known.short() && in.Has(plannedName) {
+		rows, err := readPredictions(ctx, in, plannedName)
+		if err != nil {
+			return err
+		}
+		if err := c.take(c.planned, name, rows); err != nil {
+			return &Error{Kind: KindData, Op: "combine " + name, Err: err, Hint: fmt.Sprintf("train it again: salescast train --model %s --force", name)}
 		}
 	}
 	for _, o := range slices.Concat(c.sched.Validation, c.sched.Test) {
@@ -126,8 +140,8 @@ func (c *combiner) readMember(ctx context.Context, name string) error {
 	return nil
 }
 
-// take lays out rows by origin; they are those of one model, sorted.
-func (c *combiner) take(name string, rows *backtest.Predictions) error {
+// take lays out rows by origin in points; they are those of one model, sorted.
+func (c *combiner) take(points map[pointsKey][]float64, name string, rows *backtest.Predictions) error {
 	horizon := c.options.Horizon
 	for i := range rows.Rows() {
 		o, ok := c.panel.Frequency.Step(rows.Cutoff[i])
@@ -135,10 +149,10 @@ func (c *combiner) take(name string, rows *backtest.Predictions) error {
 			return fmt.Errorf("its row %d, series %d from %s %d steps ahead, is not of this panel and horizon", i, rows.Series[i], rows.Cutoff[i], rows.Horizon[i])
 		}
 		key := pointsKey{name, o}
-		if c.points[key] == nil {
-			c.points[key] = forecast.NewPrediction(o, c.panel.Series(), horizon, nil).Point
+		if points[key] == nil {
+			points[key] = forecast.NewPrediction(o, c.panel.Series(), horizon, nil).Point
 		}
-		c.points[key][int(rows.Series[i])*horizon+int(rows.Horizon[i])-1] = rows.Forecast[i]
+		points[key][int(rows.Series[i])*horizon+int(rows.Horizon[i])-1] = rows.Forecast[i]
 	}
 	return nil
 }
@@ -164,8 +178,16 @@ func (c *combiner) baseline(ctx context.Context) error {
 
 func (c *combiner) at(name string, o calendar.Step) []float64 { return c.points[pointsKey{name, o}] }
 
+// knowing answers what a member forecast with the whole plan known: as ever, where it reads none.
+func (c *combiner) knowing(name string, o calendar.Step) []float64 {
+	if points, ok := c.planned[pointsKey{name, o}]; ok {
+		return points
+	}
+	return c.at(name, o)
+}
+
 func (c *combiner) settings(specs ...member.Spec) ensemble.Settings {
-	set := ensemble.Settings{Levels: c.options.Quantiles, NonNegative: c.options.NonNegative, Method: ensemble.Method(c.options.Method)}
+	set := ensemble.Settings{Levels: c.options.Quantiles, NonNegative: c.options.NonNegative, Method: ensemble.Method(c.options.Method), Known: c.known.at}
 	for _, s := range specs {
 		set.Candidates = append(set.Candidates, ensemble.Candidate{Name: s.Name, Statistical: s.Statistical()})
 	}
@@ -208,9 +230,21 @@ func (c *combiner) backtest(ctx context.Context, name string, origins []calendar
 	defer out.Abort()
 	var w *columnar.PredictionsWriter
 	for m, set := range settings {
-		rows, err := ensemble.Backtest(ctx, c.panel, c.sched, c.at, models[m], origins, set)
+		var planned ensemble.Points
+		if m == 0 && name == backtestName && len(c.planned) > 0 {
+			planned = c.knowing
+		}
+		rows, whole, err := ensemble.BacktestPlanned(ctx, c.panel, c.sched, c.at, planned, models[m], origins, set)
 		if err != nil {
 			return err
+		}
+		if whole != nil {
+			if err := c.step.writePredictions(ctx, plannedName, whole); err != nil {
+				return err
+			}
+			if err := c.step.WriteJSON(ctx, reachName, c.known.columns()); err != nil {
+				return err
+			}
 		}
 		rows.Models = models
 		for i := range rows.Model {

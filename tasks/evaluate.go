@@ -36,7 +36,7 @@ func Evaluate(ctx context.Context, env Env, o EvaluateOptions) (*Result, error) 
 	if err != nil && KindOf(err) != KindInputMissing { // runStep says what is not there
 		return nil, err
 	}
-	spec := stepSpec{Name: "evaluate", Options: o, Inputs: evaluateInputs(o.Models, truth), Force: o.Force, Salt: map[string]string{"evaluate": "4"}}
+	spec := stepSpec{Name: "evaluate", Options: o, Inputs: evaluateInputs(o.Models, truth), Force: o.Force, Salt: map[string]string{"evaluate": "5"}}
 	return runStep(ctx, env, spec, func(ctx context.Context, s *Step) (err error) {
 		s.Phase("read", 0)
 		x, err := s.openScoring(ctx)
@@ -114,6 +114,9 @@ func (s *Step) evaluate(ctx context.Context, x *scoring, o EvaluateOptions, trut
 			return err
 		}
 		doc.Totals = metric.Totals(totals)
+	}
+	if doc.Planned, err = s.scorePlanned(ctx, x); err != nil {
+		return err
 	}
 	if covers {
 		if doc.Coverage, err = coverage.CoverageOf(volumes); err != nil {

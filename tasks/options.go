@@ -70,6 +70,8 @@ type BacktestOptions struct {
 	Origins int `json:"origins"`
 	// Split is [train, validation, test] by date; when set, Origins follow from the test share.
 	Split []float64 `json:"split,omitempty"`
+	// Plan is PlanReach, which empty is too, or PlanKnown.
+	Plan string `json:"plan,omitempty"`
 }
 
 // TuneOptions search the parameters of one member.

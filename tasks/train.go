@@ -95,7 +95,7 @@ func Train(ctx context.Context, env Env, o TrainOptions) (*Result, error) {
 	}
 	step := stepSpec{
 		Name: "train/" + o.Model, Options: o, Inputs: []string{"validate"}, Seed: o.Seed, Force: o.Force,
-		Salt: map[string]string{"member": bundle.MemberSchema, "bundle": bundle.Schema, "plan": feature.PlanSchema, "mlmodel": bundle.MLmodelVersion()},
+		Salt: map[string]string{"backtest": "2", "member": bundle.MemberSchema, "bundle": bundle.Schema, "plan": feature.PlanSchema, "mlmodel": bundle.MLmodelVersion()},
 	}
 	if o.Tuned {
 		if !Tunable(o.Model) {
@@ -124,6 +124,9 @@ type trainer struct {
 	panel   *panel.Panel
 	names   panelNames
 	sched   backtest.Schedule
+	known   *foresight
+	// planned are the forecasts from the test origins with the whole plan known, where the source knows less.
+	planned []*forecast.Prediction
 	// losses are the curve of the last fit.
 	losses []track.Metric
 }
@@ -140,6 +143,7 @@ func (t *trainer) run(ctx context.Context) error {
 		return err
 	}
 	warnShort(t.step, t.sched, t.options.Backtest)
+	t.known = foresightOf(t.panel, t.sched, t.options.Backtest)
 	given := t.options.Params
 	var found tuned
 	if t.options.Tuned {
@@ -166,6 +170,11 @@ func (t *trainer) run(ctx context.Context) error {
 	}
 	if err := t.write(ctx, "backtest.parquet", made[v:]); err != nil {
 		return err
+	}
+	if len(t.planned) > 0 {
+		if err := t.write(ctx, plannedName, t.planned); err != nil {
+			return err
+		}
 	}
 	t.step.Phase("fit", 1)
 	if err := t.final(ctx); err != nil {
@@ -252,7 +261,16 @@ func (t *trainer) forecast(ctx context.Context, split backtest.Split) (f *foreca
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, m.Close()) }()
-	return m.Forecast(ctx, forecast.Request{Panel: t.panel, Origin: split.Cutoff, Horizon: split.Horizon})
+	r := forecast.Request{Panel: t.panel, Origin: split.Cutoff, Horizon: split.Horizon}
+	if t.known.short() && m.NeedsPlan() && slices.Contains(t.sched.Test, split.Cutoff) {
+		whole, err := m.Forecast(ctx, r)
+		if err != nil {
+			return nil, err
+		}
+		t.planned = append(t.planned, whole)
+	}
+	r.Panel = t.known.at(split.Cutoff).Panel()
+	return m.Forecast(ctx, r)
 }
 
 func (t *trainer) write(ctx context.Context, name string, made []*forecast.Prediction) error {

@@ -156,6 +156,10 @@ func settings() []setting {
 			at: func(c *config) any { return &c.Backtest.Split }, def: "[]", check: checkSplit,
 		},
 		{
+			key: "backtest.plan", doc: "what a backtest knows of known-future columns after its origins: reach, as much as the data know past the last sale, so that its figures are those of the forecast; or known, all of it, if the plan will be there in time",
+			at: func(c *config) any { return &c.Backtest.Plan }, def: tasks.PlanReach, allowed: []string{tasks.PlanReach, tasks.PlanKnown},
+		},
+		{
 			key: "models", doc: "the members of the ensemble; auto lets the data decide", at: func(c *config) any { return &c.Models },
 			def: autoModels, word: autoModels, allowed: append([]string{autoModels}, modelNames()...),
 			check: func(c *config) error {

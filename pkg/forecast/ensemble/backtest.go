@@ -153,20 +153,37 @@ func (f *Fitted) Predict(ctx context.Context, p *panel.Panel, points Points, hor
 // Backtest learns and predicts at every origin in turn, each from the windows known there, and returns the rows under the name model.
 // One candidate alone gives that member's own forecasts with calibrated quantiles.
 func Backtest(ctx context.Context, p *panel.Panel, schedule backtest.Schedule, points Points, model string, origins []calendar.Step, set Settings) (*backtest.Predictions, error) {
-	made := make([]*forecast.Prediction, 0, len(origins))
+	rows, _, err := BacktestPlanned(ctx, p, schedule, points, nil, model, origins, set)
+	return rows, err
+}
+
+// BacktestPlanned is [Backtest] that also returns what the same weights and calibrations make of planned, which are the members' forecasts
+// with the whole plan of p known. planned may be nil: then there are none.
+func BacktestPlanned(ctx context.Context, p *panel.Panel, schedule backtest.Schedule, points, planned Points, model string, origins []calendar.Step, set Settings) (rows, whole *backtest.Predictions, err error) {
+	made, with := make([]*forecast.Prediction, 0, len(origins)), []*forecast.Prediction(nil)
+	knowing := set
+	knowing.Known = nil
 	for _, o := range origins {
 		if err := ctx.Err(); err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		f, err := Fit(ctx, p, schedule, points, o, set)
 		if err != nil {
-			return nil, fmt.Errorf("combining %s at %s: %w", model, p.Frequency.Day(o), err)
+			return nil, nil, fmt.Errorf("combining %s at %s: %w", model, p.Frequency.Day(o), err)
 		}
 		pr, err := f.Predict(ctx, p, points, schedule.Horizon, set)
+		if err == nil && planned != nil {
+			var all *forecast.Prediction
+			all, err = f.Predict(ctx, p, planned, schedule.Horizon, knowing)
+			with = append(with, all)
+		}
 		if err = errors.Join(err, f.Calibration.Close()); err != nil {
-			return nil, fmt.Errorf("combining %s at %s: %w", model, p.Frequency.Day(o), err)
+			return nil, nil, fmt.Errorf("combining %s at %s: %w", model, p.Frequency.Day(o), err)
 		}
 		made = append(made, pr)
 	}
-	return backtest.Collect(p, model, made), nil
+	if planned != nil {
+		whole = backtest.Collect(p, model, with)
+	}
+	return backtest.Collect(p, model, made), whole, nil
 }

@@ -195,6 +195,9 @@ type Model struct {
 	Trees *global.Model
 }
 
+// NeedsPlan says whether it reads known-future covariates.
+func (m *Model) NeedsPlan() bool { return m.Kind == Trees || m.Kind == Prophet }
+
 // Fit implements [forecast.Forecaster].
 func (f fitter) Fit(ctx context.Context, p *panel.Panel, origin calendar.Step) (forecast.Model, error) {
 	if f.spec.Kind != Trees {
