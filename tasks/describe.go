@@ -54,5 +54,11 @@ func scoreTable(d *metric.Document) string {
 		fmt.Fprintf(&b, "| %s | %s | %s | %s | %s |\n", m.Model, figure(s.WAPE, "%.4f", 1), figure(s.RMSSE, "%.3f", 1),
 			figure(s.Bias, "%+.1f %%", 100), figure(s.Coverage95, "%.1f %%", 100))
 	}
+	if knew := d.Foresight.Knew(); knew != "" {
+		fmt.Fprintf(&b, "\nAt each origin the models knew the sales%s.\n", knew)
+	}
+	if worth := d.Worth(); worth != "" {
+		fmt.Fprintf(&b, "\n%s\n", worth)
+	}
 	return b.String()
 }

@@ -94,6 +94,11 @@ func (c *combiner) run(ctx context.Context) error {
 		return err
 	}
 	c.known.tell(c.step)
+	if doc := c.known.document(); doc != nil {
+		if err := c.step.WriteJSON(ctx, reachName, doc); err != nil {
+			return err
+		}
+	}
 	c.step.Phase("backtest", 2)
 	for _, part := range []struct {
 		name    string
@@ -240,9 +245,6 @@ func (c *combiner) backtest(ctx context.Context, name string, origins []calendar
 		}
 		if whole != nil {
 			if err := c.step.writePredictions(ctx, plannedName, whole); err != nil {
-				return err
-			}
-			if err := c.step.WriteJSON(ctx, reachName, c.known.columns()); err != nil {
 				return err
 			}
 		}

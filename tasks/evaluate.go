@@ -115,7 +115,7 @@ func (s *Step) evaluate(ctx context.Context, x *scoring, o EvaluateOptions, trut
 		}
 		doc.Totals = metric.Totals(totals)
 	}
-	if doc.Planned, err = s.scorePlanned(ctx, x); err != nil {
+	if doc.Foresight, err = s.readForesight(ctx, x); err != nil {
 		return err
 	}
 	if covers {

@@ -2,8 +2,6 @@ package tasks
 
 import (
 	"context"
-	"fmt"
-	"strings"
 
 	"salescast/pkg/backtest"
 	"salescast/pkg/calendar"
@@ -23,31 +21,27 @@ const (
 // plannedName is the ensemble's forecasts from the test origins with the whole plan known, where the source knows less.
 const plannedName = "planned.parquet"
 
-// reachName is, beside it, how far the source knows the columns of the plan that it does not know up to the horizon.
+// reachName is the file of a [metric.Foresight]: how far the source knows the columns of the plan.
 const reachName = "reach.json"
 
 // foresight is what is known of the future at the origins of a backtest.
 type foresight struct {
 	panel *panel.Panel
-	// reach is nil where the whole plan counts as known.
 	reach *forecast.Reach
+	// promised is true where the whole plan counts as known.
+	promised bool
 	plans map[calendar.Step]*forecast.Plan
 }
 
 func foresightOf(p *panel.Panel, sched backtest.Schedule, b BacktestOptions) *foresight {
-	f := &foresight{panel: p, plans: map[calendar.Step]*forecast.Plan{}}
-	if b.Plan == PlanKnown {
-		return f
+	return &foresight{
+		panel: p, reach: forecast.ReachOf(p, sched.End, sched.Horizon), promised: b.Plan == PlanKnown, plans: map[calendar.Step]*forecast.Plan{},
 	}
-	if r := forecast.ReachOf(p, sched.End, sched.Horizon); !r.Whole() {
-		f.reach = r
-	}
-	return f
 }
 
 // at is the plan as it was known at an origin.
 func (f *foresight) at(origin calendar.Step) *forecast.Plan {
-	if f.reach == nil {
+	if !f.short() {
 		return forecast.PlanOf(f.panel, origin)
 	}
 	if f.plans[origin] == nil {
@@ -56,42 +50,52 @@ func (f *foresight) at(origin calendar.Step) *forecast.Plan {
 	return f.plans[origin]
 }
 
-// short says whether the source knows less of the future than there is to know.
-func (f *foresight) short() bool { return f.reach != nil }
+// short says whether less of the future is known than there is to know.
+func (f *foresight) short() bool { return !f.promised && !f.reach.Whole() }
 
-// columns are those that the source does not know up to the horizon.
-func (f *foresight) columns() []metric.PlannedColumn {
-	var out []metric.PlannedColumn
-	for i := range f.reach.Columns {
-		if c := &f.reach.Columns[i]; !c.Whole(f.reach.Horizon) {
-			out = append(out, metric.PlannedColumn{Name: c.Name, Known: c.Median})
-		}
+// document is what reach.json says; nil where there is no known-future column.
+func (f *foresight) document() *metric.Foresight {
+	if len(f.reach.Columns) == 0 {
+		return nil
+	}
+	out := &metric.Foresight{Promised: f.promised, Horizon: f.reach.Horizon}
+	for _, c := range f.reach.Columns {
+		out.Columns = append(out.Columns, metric.ColumnKnown{Name: c.Name, Known: c.Median, Least: c.Least})
 	}
 	return out
 }
 
 // tell says which columns a forecast has to do without, and what follows for the figures.
 func (f *foresight) tell(s *Step) {
-	if !f.short() {
+	if f.reach.Whole() {
 		return
 	}
-	var said []string
-	for _, c := range f.columns() {
-		said = append(said, c.Name+" "+reached(c.Known, f.reach.Horizon))
+	knew := f.document().Knew()
+	if f.promised {
+		s.Warn("at the origins of the backtest the models knew the sales%s: its figures hold for forecasts that have it", knew)
+		return
 	}
-	s.Warn("the data do not know the plan: %s; beyond that what is usual is assumed, in the backtest as in the forecast, so that its figures are those of the forecast. "+
-		"Append rows with what is planned and an empty sale; or list under data.past_only what is never planned; or say backtest.plan: known if the plan will be there in time", strings.Join(said, ", "))
+	s.Warn("at the origins of the backtest the models knew the sales%s. Append rows with what is planned and an empty sale; or list under data.past_only what is never planned; "+
+		"or say backtest.plan: known if the plan will be there in time", knew)
 }
 
-func reached(steps, horizon int) string {
-	if steps == 0 {
-		return "not at all past the last sale"
+// readForesight reads what the ensemble's backtest knew, with what the whole plan would be worth; nil where there is nothing to be planned.
+func (s *Step) readForesight(ctx context.Context, x *scoring) (*metric.Foresight, error) {
+	in := s.Input("ensemble")
+	if !in.Has(reachName) {
+		return nil, nil
 	}
-	return fmt.Sprintf("for %d of %d steps", steps, horizon)
+	out := &metric.Foresight{}
+	if err := in.readJSON(ctx, reachName, out); err != nil {
+		return nil, err
+	}
+	var err error
+	out.Planned, err = s.scorePlanned(ctx, x)
+	return out, err
 }
 
 // scorePlanned scores the ensemble's forecasts with the whole plan known; nil where the source knows it, or no member reads one.
-func (s *Step) scorePlanned(ctx context.Context, x *scoring) (*metric.PlannedScores, error) {
+func (s *Step) scorePlanned(ctx context.Context, x *scoring) (*metric.Scores, error) {
 	in := s.Input("ensemble")
 	if !in.Has(plannedName) {
 		return nil, nil
@@ -104,10 +108,6 @@ func (s *Step) scorePlanned(ctx context.Context, x *scoring) (*metric.PlannedSco
 	if err != nil {
 		return nil, unscorable(err)
 	}
-	out := &metric.PlannedScores{}
-	if err := in.readJSON(ctx, reachName, &out.Columns); err != nil {
-		return nil, err
-	}
 	scored := &scorer{sc}
 	if err := x.panels(ctx, scored.addPanel); err != nil {
 		return nil, err
@@ -119,9 +119,8 @@ func (s *Step) scorePlanned(ctx context.Context, x *scoring) (*metric.PlannedSco
 	if err != nil {
 		return nil, err
 	}
-	out.Overall = ev.Overall[0]
-	for i, v := range out.Overall.Values() {
+	for i, v := range ev.Overall[0].Values() {
 		s.Metric("planned_"+primaryModel+"_"+metric.Columns()[i], float64(v))
 	}
-	return out, nil
+	return &ev.Overall[0], nil
 }

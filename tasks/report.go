@@ -24,7 +24,7 @@ func Report(ctx context.Context, env Env, o ReportOptions) (*Result, error) {
 	}
 	spec := stepSpec{
 		Name: "report", Options: o, Inputs: slices.Concat([]string{"ensemble", "evaluate", "validate"}, trainSteps(models), optional),
-		Force: o.Force, Salt: map[string]string{"report": "5"},
+		Force: o.Force, Salt: map[string]string{"report": "6"},
 	}
 	return runStep(ctx, env, spec, func(ctx context.Context, s *Step) error {
 		s.Phase("read", 0)
@@ -99,7 +99,7 @@ func (s *Step) page(ctx context.Context, o ReportOptions, models []string) (page
 	if err != nil {
 		return nil, err
 	}
-	page.TotalScores, page.Coverage, page.Truth = doc.Totals, doc.Coverage, doc.Truth
+	page.TotalScores, page.Coverage, page.Truth, page.Foresight = doc.Totals, doc.Coverage, doc.Truth, doc.Foresight
 	for _, c := range doc.Compared {
 		if c.Reference == baselineModel {
 			page.Comparison = &c.Comparison

@@ -95,6 +95,12 @@ func runSummary(ctx context.Context, env tasks.Env, workspace string, r *tasks.R
 		s := m.Overall
 		fmt.Fprintf(&b, "  %-20s %8s %8s %8s %14s\n", strings.ReplaceAll(m.Model, "_", " "), score(s.WAPE, "%.4f", 1), score(s.RMSSE, "%.3f", 1), score(s.Bias, "%+.1f %%", 100), score(s.Coverage95, "%.1f %%", 100))
 	}
+	if knew := d.Foresight.Knew(); knew != "" {
+		fmt.Fprintf(&b, "\n  At each origin the models knew the sales%s.\n", knew)
+	}
+	if worth := d.Worth(); worth != "" {
+		fmt.Fprintf(&b, "  %s\n", worth)
+	}
 	at := func(name string) string { return filepath.Join(workspace, filepath.FromSlash(name)) }
 	if strings.Contains(workspace, "://") {
 		at = env.Store.URL

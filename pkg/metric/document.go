@@ -30,26 +30,12 @@ type Document struct {
 	Compared []Against `json:"compared"`
 	// Totals are the sums of the primary model's forecasts, level by level; empty where they were not calibrated.
 	Totals []TotalScores `json:"totals,omitempty"`
-	// Planned is the primary model where the whole plan is known; nil where the data know it, or no model reads one.
-	Planned *PlannedScores `json:"planned,omitempty"`
+	// Foresight is what was known of the future; nil where there is no known-future column.
+	Foresight *Foresight `json:"foresight,omitempty"`
 	// Truth holds the primary model against the expectation of generated data; nil for all other data.
 	Truth *TruthScores `json:"truth,omitempty"`
 	// Coverage says how the primary model's intervals kept their word; nil where it has none of 80 % and 95 %.
 	Coverage *Coverage `json:"coverage,omitempty"`
-}
-
-// PlannedScores say what a plan is worth: those of the primary model at the same origins, had everything in Columns been known up to the
-// horizon. The other scores of a [Document] are of what the source knows in truth.
-type PlannedScores struct {
-	Columns []PlannedColumn `json:"columns"`
-	Overall Scores          `json:"overall"`
-}
-
-// PlannedColumn is a known-future covariate that the source does not know up to the horizon, and how many steps past the last sale it
-// knows of it, in the median over series that are sold.
-type PlannedColumn struct {
-	Name  string `json:"name"`
-	Known int    `json:"known"`
 }
 
 // ModelScores are those of one model.

@@ -32,6 +32,8 @@ type Page struct {
 	TotalScores                    []metric.TotalScores
 	// Coverage says how the primary model's intervals kept their word, part by part; nil where it has none. It needs no figures by series.
 	Coverage *metric.Coverage
+	// Foresight is what the models knew of the plan at the origins; nil where there is none to know.
+	Foresight *metric.Foresight
 	// Truth holds the primary model against the expectation of generated data; nil for all other data.
 	Truth      *metric.TruthScores
 	Evaluation *metric.Evaluation
@@ -188,6 +190,8 @@ type view struct {
 	Tested     string
 	Compared   string
 	Totals     string
+	// Worth says what knowing the plan would change; "" where it is known.
+	Worth string
 	// AgainstTruth says how far the forecast is from what sales were drawn from; "" where nobody knows it.
 	AgainstTruth string
 	ByHorizon    []coverageRow
@@ -226,7 +230,7 @@ func (p *Page) view() (*view, error) {
 	v.Tunings, v.TuningSaid = p.tuningRows(), p.tuningSaid()
 	v.Verdict, v.Good = p.verdict()
 	v.Tiles = p.tiles()
-	v.Totals, v.AgainstTruth = p.totals(), p.againstTruth()
+	v.Totals, v.AgainstTruth, v.Worth = p.totals(), p.againstTruth(), p.worth()
 	v.ByHorizon, v.ByClass, v.OverSeries = p.horizonCoverage(), p.classCoverage(), p.seriesCoverage()
 	v.Subtitle, v.Tested, v.Compared, v.Read = p.subtitle(), p.tested(), p.compared(), p.Data.read()
 	return v, nil

@@ -233,8 +233,8 @@ func (p *Page) tested() string {
 	if h := p.Evaluation.Horizons; h > 1 {
 		ahead = fmt.Sprintf("the next %s %ss", count(h), unit)
 	}
-	return fmt.Sprintf("Every figure is out of sample: %s the models knew only the sales up to that day, and forecast %s. The yardstick, seasonal naive, is %s.",
-		when, ahead, repeating(p.Panel.Frequency))
+	return fmt.Sprintf("Every figure is out of sample: %s the models knew only the sales up to that day%s, and forecast %s. The yardstick, seasonal naive, is %s.",
+		when, p.Foresight.Knew(), ahead, repeating(p.Panel.Frequency))
 }
 
 // bands says why intervals at past dates are not as wide as those ahead.
@@ -265,6 +265,15 @@ func (p *Page) totals() string {
 		return ""
 	}
 	return "Totals have intervals of their own, from the errors of earlier totals; at the past dates those of 95\u00a0% held " + strings.Join(held, ", ") + "."
+}
+
+// worth says what the primary model would miss less if the whole plan was known.
+func (p *Page) worth() string {
+	m := slices.Index(p.Evaluation.Models, p.Primary)
+	if m < 0 {
+		return ""
+	}
+	return p.Foresight.Worth(p.Evaluation.Overall[m])
 }
 
 // againstTruth says how far the forecast of generated data is from the expectation that its sales were drawn from.
