@@ -120,8 +120,13 @@ func (s *Step) monitor(ctx context.Context, m *Model, o MonitorOptions) (err err
 	if err != nil {
 		return err
 	}
+	promised, err := promisedBy(ctx, m.reader)
+	if err != nil {
+		return err
+	}
+	foresight := newForesight(p, w.End, w.Steps, promised)
 	for i, origin := range w.Origins {
-		r := forecast.Request{Panel: p, Origin: origin, Horizon: w.Steps, Levels: b.Manifest.Levels}
+		r := forecast.Request{Panel: foresight.at(origin).Panel(), Origin: origin, Horizon: w.Steps, Levels: b.Manifest.Levels}
 		block, err := s.again(ctx, b, known, r, i == len(w.Origins)-1)
 		if err != nil {
 			return forecastError(err, w.Steps)

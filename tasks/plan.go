@@ -2,8 +2,13 @@ package tasks
 
 import (
 	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
 
 	"salescast/pkg/backtest"
+	"salescast/pkg/bundle"
 	"salescast/pkg/calendar"
 	"salescast/pkg/forecast"
 	"salescast/pkg/metric"
@@ -30,13 +35,15 @@ type foresight struct {
 	reach *forecast.Reach
 	// promised is true where the whole plan counts as known.
 	promised bool
-	plans map[calendar.Step]*forecast.Plan
+	plans    map[calendar.Step]*forecast.Plan
 }
 
 func foresightOf(p *panel.Panel, sched backtest.Schedule, b BacktestOptions) *foresight {
-	return &foresight{
-		panel: p, reach: forecast.ReachOf(p, sched.End, sched.Horizon), promised: b.Plan == PlanKnown, plans: map[calendar.Step]*forecast.Plan{},
-	}
+	return newForesight(p, sched.End, sched.Horizon, b.Plan == PlanKnown)
+}
+
+func newForesight(p *panel.Panel, end calendar.Step, horizon int, promised bool) *foresight {
+	return &foresight{panel: p, reach: forecast.ReachOf(p, end, horizon), promised: promised, plans: map[calendar.Step]*forecast.Plan{}}
 }
 
 // at is the plan as it was known at an origin.
@@ -77,6 +84,22 @@ func (f *foresight) tell(s *Step) {
 	}
 	s.Warn("at the origins of the backtest the models knew the sales%s. Append rows with what is planned and an empty sale; or list under data.past_only what is never planned; "+
 		"or say backtest.plan: known if the plan will be there in time", knew)
+}
+
+// promisedBy says whether the backtest of a model took the whole plan as known: what its figures are of.
+func promisedBy(ctx context.Context, r bundle.Reader) (bool, error) {
+	b, err := r.ReadFile(ctx, reachName, maxSmall)
+	if errors.Is(err, fs.ErrNotExist) || KindOf(err) == KindInputMissing {
+		return false, nil
+	}
+	var f metric.Foresight
+	if err == nil {
+		err = json.Unmarshal(b, &f)
+	}
+	if err != nil {
+		return false, fmt.Errorf("read what the model's backtest knew of the plan: %w", err)
+	}
+	return f.Promised, nil
 }
 
 // readForesight reads what the ensemble's backtest knew, with what the whole plan would be worth; nil where there is nothing to be planned.

@@ -496,13 +496,19 @@ func (r *registrar) forecastFrom(ctx context.Context, files bundle.Reader, name 
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, m.Close()) }()
+	promised, err := promisedBy(ctx, r.step.Input("ensemble"))
+	if err != nil {
+		return nil, err
+	}
+	end, _ := r.panel.End()
+	known := newForesight(r.panel, end, horizon, promised) // what the candidate's own figures rest on
 	var made []*forecast.Prediction
 	for _, o := range origins {
 		step, ok := r.panel.Frequency.Step(o)
 		if !ok {
 			continue
 		}
-		f, err := m.Forecast(ctx, forecast.Request{Panel: r.panel, Origin: step, Horizon: horizon})
+		f, err := m.Forecast(ctx, forecast.Request{Panel: known.at(step).Panel(), Origin: step, Horizon: horizon})
 		if err != nil {
 			return nil, fmt.Errorf("forecast from %s: %w", o, err)
 		}

@@ -221,8 +221,9 @@ func (t *trainer) compare(ctx context.Context, found tuned, given map[string]str
 	return t.step.WriteJSON(ctx, "tuning.json", out)
 }
 
-// fit fits the member at an origin; forecasts that only weights are learned from do with fewer rows.
-func (t *trainer) fit(ctx context.Context, origin calendar.Step) (*member.Model, error) {
+// fit fits the member at an origin to p, the panel as it was known there: features of training rows look ahead in the plan, past the origin
+// too. Forecasts that only weights are learned from do with fewer rows.
+func (t *trainer) fit(ctx context.Context, p *panel.Panel, origin calendar.Step) (*member.Model, error) {
 	rows := member.FinalRows
 	if slices.Contains(t.sched.Validation, origin) {
 		rows = member.ValidationRows
@@ -233,7 +234,7 @@ func (t *trainer) fit(ctx context.Context, origin calendar.Step) (*member.Model,
 			t.losses = append(t.losses, track.Metric{Name: "training_loss", Value: loss, Step: int64(rounds), At: t.env.Now()})
 		}
 	}
-	m, err := t.spec.Forecaster(set).Fit(ctx, t.panel, origin)
+	m, err := t.spec.Forecaster(set).Fit(ctx, p, origin)
 	if err != nil {
 		return nil, err
 	}
@@ -256,7 +257,8 @@ func (t *trainer) learner(engine string, params map[string]string) (regress.Lear
 }
 
 func (t *trainer) forecast(ctx context.Context, split backtest.Split) (f *forecast.Prediction, err error) {
-	m, err := t.fit(ctx, split.Cutoff)
+	known := t.known.at(split.Cutoff).Panel()
+	m, err := t.fit(ctx, known, split.Cutoff)
 	if err != nil {
 		return nil, err
 	}
@@ -269,7 +271,7 @@ func (t *trainer) forecast(ctx context.Context, split backtest.Split) (f *foreca
 		}
 		t.planned = append(t.planned, whole)
 	}
-	r.Panel = t.known.at(split.Cutoff).Panel()
+	r.Panel = known
 	return m.Forecast(ctx, r)
 }
 
@@ -348,7 +350,7 @@ func (t *trainer) writeModel(ctx context.Context, m *member.Model) error {
 }
 
 func (t *trainer) final(ctx context.Context) (err error) {
-	m, err := t.fit(ctx, t.sched.End)
+	m, err := t.fit(ctx, t.known.at(t.sched.End).Panel(), t.sched.End)
 	if err != nil {
 		return fmt.Errorf("fit at %s: %w", t.panel.Frequency.Day(t.sched.End), err)
 	}

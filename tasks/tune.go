@@ -92,7 +92,7 @@ func Tune(ctx context.Context, env Env, o TuneOptions) (*Result, error) {
 	}
 	step := stepSpec{
 		Name: "tune/" + o.Model, Options: o, Inputs: []string{"validate"}, Seed: o.Seed, Force: o.Force,
-		Salt: map[string]string{"tuned": TunedSchema, "plan": feature.PlanSchema},
+		Salt: map[string]string{"backtest": "2", "tuned": TunedSchema, "plan": feature.PlanSchema},
 	}
 	if env.Learners != nil {
 		step.Salt[spec.Trees.Engine] = env.Learners.Release(ctx, spec.Trees.Engine)
@@ -149,7 +149,7 @@ func (t *tuner) run(ctx context.Context) error {
 	if t.sched, err = schedule(p, t.options.Horizon, t.options.Backtest); err != nil {
 		return err
 	}
-	t.panel = p
+	t.panel, t.known = p, foresightOf(p, t.sched, t.options.Backtest)
 	out := tuned{Schema: TunedSchema, Model: t.options.Model, Parameters: map[string]string{}, Origins: len(t.sched.Validation)}
 	lines := []trialLine{}
 	if out.Origins == 0 {
@@ -244,7 +244,7 @@ func (t *tuner) prepare(ctx context.Context) error {
 		if len(t.benches) > 0 {
 			oldest = t.benches[0]
 		}
-		b, err := f.Bench(ctx, t.panel, origin, oldest)
+		b, err := f.Bench(ctx, t.known.at(origin).Panel(), origin, oldest)
 		if err != nil {
 			return err
 		}
@@ -298,7 +298,7 @@ func (t *tuner) foresee(ctx context.Context, g *global.Growth, origin calendar.S
 	}
 	m := member.FromTrees(trees)
 	defer func() { err = errors.Join(err, m.Close()) }()
-	return m.Forecast(ctx, forecast.Request{Panel: t.panel, Origin: origin, Horizon: t.sched.Horizon})
+	return m.Forecast(ctx, forecast.Request{Panel: t.known.at(origin).Panel(), Origin: origin, Horizon: t.sched.Horizon})
 }
 
 func (t *tuner) rounds(tr tune.Trial) (int, error) { return t.benches[0].Rounds(tr.Params) }
