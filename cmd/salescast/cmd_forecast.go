@@ -85,7 +85,7 @@ func (a *app) forecastFile(cmd *cobra.Command, model, input string) (err error) 
 	defer func() { err = errors.Join(err, os.RemoveAll(workspace)) }()
 	if input == "-" {
 		input = filepath.Join(workspace, "input.csv")
-		if err := copyWhole(input, cmd.InOrStdin()); err != nil {
+		if err := writeOut(input, cmd.InOrStdin()); err != nil {
 			return fmt.Errorf("read standard input: %w", err)
 		}
 	}

@@ -3,12 +3,9 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"io/fs"
-	"os"
 	"path"
-	"path/filepath"
 
 	"github.com/spf13/cobra"
 
@@ -24,7 +21,9 @@ func (a *app) getCommand() *cobra.Command {
 		Long: `Read a file of a finished step by its logical name, such as evaluate/metrics.json, from any workspace.
 Size and SHA-256 are checked against the manifest.
 
-Writes the file to standard output, or to --to, whole or not at all.`,
+Writes the file to standard output, or to --to, once all of it has been checked: a file that is not
+the one of the manifest (65) leaves no byte there. What --to names is replaced whole or not at all;
+a link is followed, and a device or a pipe is written into.`,
 		Example: "  salescast get -w runs/bakery evaluate/metrics.json\n  salescast get -w s3://salescast/runs/1 forecast/forecast.csv --to forecast.csv",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -38,6 +37,9 @@ Writes the file to standard output, or to --to, whole or not at all.`,
 func (a *app) get(ctx context.Context, name, to string) (err error) {
 	if a.global.workspace == "" {
 		return &tasks.Error{Kind: tasks.KindUsage, Op: "get", Err: errors.New("no workspace is given"), Hint: "say which with -w, or set SALESCAST_WORKSPACE"}
+	}
+	if err := artifact.CheckName(name); err != nil {
+		return &tasks.Error{Kind: tasks.KindUsage, Op: "get", Err: err, Hint: "a name is STEP/FILE, such as evaluate/metrics.json"}
 	}
 	store, _, err := a.openStore(a.global.workspace)
 	if err != nil {
@@ -63,26 +65,9 @@ func (a *app) get(ctx context.Context, name, to string) (err error) {
 		}
 		defer r.Close()
 		if to != "" {
-			return copyWhole(to, r)
+			return writeOut(to, r)
 		}
-		_, err = io.Copy(a.out, r)
-		return err
+		return checkedCopy(a.out, r)
 	}
 	return &tasks.Error{Kind: tasks.KindInputMissing, Op: "get " + name, Err: errors.New("no finished step has that file"), Hint: `"salescast runs" lists the steps; a name is STEP/FILE, such as evaluate/metrics.json`}
-}
-
-func copyWhole(name string, r io.Reader) error {
-	f, err := os.CreateTemp(filepath.Dir(name), "."+filepath.Base(name)+"-")
-	if err != nil {
-		return err
-	}
-	defer os.Remove(f.Name())
-	defer f.Close()
-	if _, err := io.Copy(f, r); err != nil {
-		return fmt.Errorf("write %s: %w", name, err)
-	}
-	if err := errors.Join(f.Chmod(0o644), f.Sync(), f.Close()); err != nil {
-		return err
-	}
-	return os.Rename(f.Name(), name)
 }

@@ -64,7 +64,7 @@ func (a *app) configInit(ctx context.Context, data, to string, force bool) error
 	if _, err := os.Lstat(to); err == nil && !force {
 		return &tasks.Error{Kind: tasks.KindUsage, Op: "write " + to, Err: errors.New("it is there already"), Hint: "use --force to overwrite it, or --to for another path"}
 	}
-	if err := copyWhole(to, strings.NewReader(text)); err != nil {
+	if err := writeOut(to, strings.NewReader(text)); err != nil {
 		return err
 	}
 	_, err = fmt.Fprintf(a.out, "wrote %s; look over the marked lines, then: salescast run -c %s\n", to, to)

@@ -39,7 +39,7 @@ func (a *app) answer(r *tasks.Result) error {
 		return err
 	}
 	if p := a.global.resultFile; p != "" {
-		if err := copyWhole(p, bytes.NewReader(line)); err != nil {
+		if err := writeOut(p, bytes.NewReader(line)); err != nil {
 			return fmt.Errorf("write result file: %w", err)
 		}
 	}

@@ -136,7 +136,7 @@ there. A step that was done with the same inputs and options answers from what i
 	f.StringVarP(&a.global.workspace, "workspace", "w", a.getenv("SALESCAST_WORKSPACE"), "`URL` of the workspace: a folder or s3://bucket/prefix (env SALESCAST_WORKSPACE)")
 	f.StringArrayVar(&a.global.set, "set", nil, "set a `key=value` of the configuration, such as forecast.horizon=14; may be repeated")
 	f.StringVarP(&a.global.output, "output", "o", outputText, "`form` of the result on standard output: text or json")
-	f.StringVar(&a.global.resultFile, "result-file", "", "also write the JSON result to this `path`, whole or not at all")
+	f.StringVar(&a.global.resultFile, "result-file", "", "also write the JSON result to this `path`, whole or not at all; a link is followed, a device or a pipe written into")
 	f.StringVar(&a.global.logLevel, "log-level", or(a.getenv("SALESCAST_LOG_LEVEL"), "info"), "least `level` to log: debug, info, warn or error")
 	f.StringVar(&a.global.logFormat, "log-format", "auto", "`form` of the log: console, json, or auto (console on a terminal)")
 	f.IntVar(&a.global.threads, "threads", 0, "threads to use (default: the CPUs that this machine or container has)")

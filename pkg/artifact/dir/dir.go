@@ -71,7 +71,7 @@ func (s *Store) open(ctx context.Context, op, name string) (*os.File, artifact.I
 	if err != nil {
 		return nil, artifact.Info{}, err
 	}
-	f, err := os.Open(p)
+	f, err := os.OpenFile(p, os.O_RDONLY|unix.O_NONBLOCK, 0) // a pipe without a writer would be waited for
 	if err != nil {
 		return nil, artifact.Info{}, failure(op, name, err)
 	}
@@ -234,7 +234,7 @@ func (s *Store) Delete(ctx context.Context, name string) error {
 	}
 	empty := true
 	for d := path.Dir(name); d != "." && empty; d = path.Dir(d) {
-		empty = os.Remove(s.URL(d)) == nil
+		empty = unix.Rmdir(s.URL(d)) == nil // unlike os.Remove it leaves a link to a folder
 	}
 	return nil
 }
@@ -406,9 +406,16 @@ func failure(op, name string, err error) error {
 			return fmt.Errorf("%s %s: %w: %w", op, name, artifact.ErrUnavailable, err)
 		}
 	}
+	for _, wrong := range []error{syscall.ENAMETOOLONG, syscall.ELOOP} {
+		if errors.Is(err, wrong) {
+			return fmt.Errorf("%s %s: %w: %w", op, name, artifact.ErrMisconfigured, err)
+		}
+	}
 	switch {
 	case errors.Is(err, syscall.EROFS):
 		return fmt.Errorf("%s %s: %w: %w", op, name, fs.ErrPermission, err)
+	case (errors.Is(err, syscall.ENOTDIR) || errors.Is(err, syscall.EISDIR)) && op == "write":
+		return fmt.Errorf("%s %s: %w: %w", op, name, artifact.ErrMisconfigured, err)
 	case errors.Is(err, syscall.ENOTDIR) && (op == "read" || op == "stat" || op == "link"):
 		return fmt.Errorf("%s %s: %w: %w", op, name, fs.ErrNotExist, err)
 	}

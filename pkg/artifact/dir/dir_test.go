@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 
+	"golang.org/x/sys/unix"
+
 	"salescast/pkg/artifact"
 	"salescast/pkg/artifact/artifacttest"
 	"salescast/pkg/artifact/dir"
@@ -66,5 +68,30 @@ func TestRootThatIsAFile(t *testing.T) {
 	}
 	if _, err := dir.New(p); !errors.Is(err, fs.ErrInvalid) {
 		t.Errorf("New: %v", err)
+	}
+}
+
+// A pipe in an object's place is no object, and is not waited for; a link to a folder stays when what it leads to is empty.
+func TestPipesAndLinks(t *testing.T) {
+	t.Parallel()
+	root, other := t.TempDir(), t.TempDir()
+	s, err := dir.New(root)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(unix.Mkfifo(filepath.Join(root, "pipe"), 0o600), os.Symlink(other, filepath.Join(root, "link"))); err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := s.Get(t.Context(), "pipe"); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("a pipe is read: %v", err)
+	}
+	if _, err := s.Put(t.Context(), "link/a", strings.NewReader("x")); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Delete(t.Context(), "link/a"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Lstat(filepath.Join(root, "link")); err != nil {
+		t.Errorf("the link went with the object: %v", err)
 	}
 }
