@@ -1,6 +1,6 @@
-# The Airflow image with salescast in it. The first FROM names the Astronomer runtime, because the Astro CLI reads its version there.
-ARG RUNTIME=3.3-8
-FROM astrocrpublic.azurecr.io/runtime:${RUNTIME} AS runtime
+# The Airflow image with salescast in it. The first FROM names the Astronomer runtime with its tag written out: the Astro CLI reads the
+# version there, as text.
+FROM astrocrpublic.azurecr.io/runtime:3.3-8 AS runtime
 
 FROM golang:1.26-bookworm AS build
 SHELL ["/bin/bash", "-o", "pipefail", "-c"]

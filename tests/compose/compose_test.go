@@ -1,131 +1,167 @@
 package compose
 
 import (
+	"encoding/json"
 	"maps"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
 	"testing"
 
-	"github.com/compose-spec/compose-go/v2/cli"
 	"github.com/compose-spec/compose-go/v2/types"
 	"github.com/moby/buildkit/frontend/dockerfile/instructions"
 )
 
 const root = "../.."
 
-// base has the services of an Astronomer project on Airflow 3, as far as merging is concerned: what the Astro CLI mounts, where it
-// listens, and which of its settings ours could collide with. PROJECT is the folder of the project.
-const base = `
-x-airflow: &airflow
-  image: salescast/airflow:latest
-  restart: unless-stopped
-  user: astro
-  networks: [airflow]
-  depends_on: [db-migration]
-  environment: &environment
-    AIRFLOW__CORE__EXECUTOR: LocalExecutor
-    AIRFLOW__CORE__EXECUTION_API_SERVER_URL: http://api-server:8080/execution/
-  volumes: &volumes
-    - PROJECT/dags:/usr/local/airflow/dags:z
-    - PROJECT/plugins:/usr/local/airflow/plugins:z
-    - PROJECT/include:/usr/local/airflow/include:z
-    - PROJECT/tests:/usr/local/airflow/tests:z
-    - airflow_logs:/usr/local/airflow/logs
-networks: {airflow: {driver: bridge}}
-volumes: {airflow_logs: {driver: local}, postgres_data: {driver: local}}
-services:
-  postgres: {image: "postgres:17", networks: [airflow], ports: ["127.0.0.1:5432:5432"], volumes: ["postgres_data:/var/lib/postgresql/data"]}
-  db-migration: {image: "salescast/airflow:latest", networks: [airflow], depends_on: [postgres], environment: *environment}
-  scheduler: *airflow
-  dag-processor: *airflow
-  api-server: {<<: *airflow, ports: ["127.0.0.1:8080:8080"]}
-  triggerer: *airflow
-`
-
-var astronomers = []string{"api-server", "dag-processor", "db-migration", "postgres", "scheduler", "triggerer"}
-
-func load(t *testing.T, env ...string) (*types.Project, error) {
+// project is a folder that shows the tree, with an .env of the test's own; none where env is nil.
+func project(t *testing.T, env []string) string {
 	t.Helper()
-	dir, err := filepath.Abs(root)
-	if err != nil {
-		t.Fatal(err)
+	tree, err := filepath.Abs(root)
+	must(t, err)
+	entries, err := os.ReadDir(tree)
+	must(t, err)
+	dir := t.TempDir()
+	for _, e := range entries {
+		if e.Name() != ".env" {
+			must(t, os.Symlink(filepath.Join(tree, e.Name()), filepath.Join(dir, e.Name())))
+		}
 	}
-	file := filepath.Join(t.TempDir(), "base.yml")
-	if err := os.WriteFile(file, []byte(strings.ReplaceAll(base, "PROJECT", dir)), 0o600); err != nil {
-		t.Fatal(err)
+	if env != nil {
+		must(t, os.WriteFile(filepath.Join(dir, ".env"), []byte(strings.Join(env, "\n")+"\n"), 0o600))
 	}
-	o, err := cli.NewProjectOptions([]string{file, filepath.Join(dir, "docker-compose.override.yml")}, cli.WithName("salescast"), cli.WithWorkingDirectory(dir), cli.WithEnv(env))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return o.LoadProject(t.Context())
+	return dir
+}
+
+// load reads the services as "astro dev start" does for that Airflow, in a folder with that .env, started in that environment.
+func load(t *testing.T, airflow int, env, environ []string) (*types.Project, error) {
+	t.Helper()
+	return astroProject(t, airflow, project(t, env), environ)
 }
 
 var secrets = []string{"MINIO_ROOT_USER=ada", "MINIO_ROOT_PASSWORD=lovelace-1815", "SALESCAST_SERVE_TOKEN=token-1815"}
 
 func TestServices(t *testing.T) {
 	t.Parallel()
-	p, err := load(t, append([]string{"MLFLOW_PORT=15001"}, secrets...)...)
-	if err != nil {
-		t.Fatal(err)
-	}
-	published := map[string]string{}
-	for name, s := range p.Services {
-		if slices.Contains(astronomers, name) {
-			continue
+	for _, airflow := range []int{2, 3} {
+		p, err := load(t, airflow, secrets, nil)
+		if err != nil {
+			t.Fatalf("Airflow %d, with nothing in the environment: %v", airflow, err)
 		}
-		if s.Build == nil || s.Image != "" {
-			t.Errorf("%s is not built from here", name)
-		} else if _, err := os.Stat(filepath.Join(s.Build.Context, s.Build.Dockerfile)); err != nil && !filepath.IsAbs(s.Build.Dockerfile) {
-			t.Errorf("%s: %v", name, err)
-		}
-		if s.Platform != "" || s.Build != nil && len(s.Build.Platforms) > 0 {
-			t.Errorf("%s is pinned to a platform", name)
-		}
-		if _, ok := s.Networks["airflow"]; !ok {
-			t.Errorf("%s is not in Astro's network", name)
-		}
-		if s.HealthCheck == nil && s.Restart != "no" {
-			t.Errorf("%s has no health check", name)
-		}
-		for _, port := range s.Ports {
-			if port.HostIP != "127.0.0.1" {
-				t.Errorf("%s listens on %q", name, port.HostIP)
+		published := map[string]string{}
+		for name, s := range p.Services {
+			if slices.Contains(astros[airflow], name) {
+				continue
 			}
-			published[name+":"+port.Published] = port.Published
+			if s.Build == nil || s.Image != "" {
+				t.Errorf("%s is not built from here", name)
+			} else if _, err := os.Stat(filepath.Join(s.Build.Context, s.Build.Dockerfile)); err != nil && !filepath.IsAbs(s.Build.Dockerfile) {
+				t.Errorf("%s: %v", name, err)
+			}
+			if s.Platform != "" || s.Build != nil && len(s.Build.Platforms) > 0 {
+				t.Errorf("%s is pinned to a platform", name)
+			}
+			if _, ok := s.Networks["airflow"]; !ok {
+				t.Errorf("%s is not in Astro's network", name)
+			}
+			if s.HealthCheck == nil && s.Restart != "no" {
+				t.Errorf("%s has no health check", name)
+			}
+			for _, port := range s.Ports {
+				if port.HostIP != "127.0.0.1" {
+					t.Errorf("%s listens on %q", name, port.HostIP)
+				}
+				published[name+":"+port.Published] = port.Published
+			}
+		}
+		want := []string{"minio:9000", "minio:9001", "mlflow:5001", "page:8501", "serve:8000"}
+		if got := slices.Sorted(maps.Keys(published)); !slices.Equal(got, want) {
+			t.Errorf("ports %v, want %v", got, want)
+		}
+		for _, v := range []string{"minio-data", "mlflow-artifacts", "streamlit-cache"} {
+			if _, ok := p.Volumes[v]; !ok {
+				t.Errorf("no volume %s", v)
+			}
 		}
 	}
-	want := []string{"minio:9000", "minio:9001", "mlflow:15001", "page:8501", "serve:8000"}
-	if got := slices.Sorted(maps.Keys(published)); !slices.Equal(got, want) {
-		t.Errorf("ports %v, want %v", got, want)
-	}
-	for _, v := range []string{"airflow-logs", "airflow-plugins", "minio-data", "mlflow-artifacts", "streamlit-cache"} {
-		if _, ok := p.Volumes[v]; !ok {
-			t.Errorf("no volume %s", v)
+}
+
+// Astro's services are as without the override, but for the connections of the scheduler.
+func TestAstrosServicesStayAstros(t *testing.T) {
+	t.Parallel()
+	for _, airflow := range []int{2, 3} {
+		with, err := load(t, airflow, secrets, nil)
+		must(t, err)
+		dir := project(t, secrets)
+		must(t, os.Remove(filepath.Join(dir, "docker-compose.override.yml")))
+		without, err := astroProject(t, airflow, dir, nil)
+		must(t, err)
+		if got := slices.Sorted(maps.Keys(without.Services)); !slices.Equal(got, astros[airflow]) {
+			t.Fatalf("Airflow %d has services %v, want %v", airflow, got, astros[airflow])
+		}
+		for name, plain := range without.Services {
+			ours := with.Services[name]
+			if got, want := mounts(ours), mounts(plain); !slices.Equal(got, want) {
+				t.Errorf("Airflow %d: %s has mounts %v, Astro's are %v", airflow, name, got, want)
+			}
+			if ours.Image != plain.Image || ours.User != plain.User || !slices.Equal(ours.Command, plain.Command) {
+				t.Errorf("Airflow %d: %s is not Astro's: %+v", airflow, name, ours)
+			}
+			for key, value := range ours.Environment {
+				was, ok := plain.Environment[key]
+				added := name == "scheduler" && strings.HasPrefix(key, "AIRFLOW_CONN_SALESCAST_")
+				if added == ok || ok && *was != *value {
+					t.Errorf("Airflow %d: %s has %s, of which Astro says %v", airflow, name, key, was)
+				}
+			}
+		}
+		var s3 struct {
+			Login, Password string
+			Extra           map[string]string
+		}
+		connection := *with.Services["scheduler"].Environment["AIRFLOW_CONN_SALESCAST_S3"]
+		if err := json.Unmarshal([]byte(connection), &s3); err != nil || s3.Login != "ada" || s3.Password != "lovelace-1815" || s3.Extra["endpoint_url"] != "http://minio:9000" {
+			t.Errorf("the connection to the store is %s, %v", connection, err)
+		}
+		var mlflow struct{ Host string }
+		if err := json.Unmarshal([]byte(*with.Services["scheduler"].Environment["AIRFLOW_CONN_SALESCAST_MLFLOW"]), &mlflow); err != nil || mlflow.Host != "mlflow" {
+			t.Errorf("the connection to MLflow: %+v, %v", mlflow, err)
 		}
 	}
-	scheduler := p.Services["scheduler"]
-	if scheduler.Image == "" || *scheduler.Environment["AIRFLOW__CORE__EXECUTOR"] != "LocalExecutor" || !strings.Contains(*scheduler.Environment["AIRFLOW_CONN_SALESCAST_S3"], `"password": "lovelace-1815"`) {
-		t.Errorf("scheduler is not Astro's with the connections: %+v", scheduler.Environment)
-	}
-	plugins, err := filepath.Abs(root + "/plugins")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if device := p.Volumes["airflow-plugins"].DriverOpts["device"]; device != plugins {
-		t.Errorf("the volume of plugins shows %s, want %s: those of the project would be hidden", device, plugins)
-	}
-	for _, name := range []string{"api-server", "dag-processor", "scheduler", "triggerer"} {
-		s := p.Services[name]
-		if got, want := mounts(s), []string{"airflow-logs:logs", "airflow-plugins:plugins", "dags:dags", "include:include", "tests:tests"}; !slices.Equal(got, want) {
-			t.Errorf("%s has mounts %v, want %v", name, got, want)
+}
+
+// Services know the credentials by the names that their programs read.
+func TestServicesAreGivenTheCredentials(t *testing.T) {
+	t.Parallel()
+	p, err := load(t, 3, secrets, nil)
+	must(t, err)
+	for service, want := range map[string]map[string]string{
+		"minio":        {"MINIO_ROOT_USER": "ada", "MINIO_ROOT_PASSWORD": "lovelace-1815"},
+		"minio-bucket": {"AWS_ACCESS_KEY_ID": "ada", "AWS_SECRET_ACCESS_KEY": "lovelace-1815"},
+		"serve":        {"AWS_ACCESS_KEY_ID": "ada", "AWS_SECRET_ACCESS_KEY": "lovelace-1815", "AWS_ENDPOINT_URL_S3": "http://minio:9000", "SALESCAST_SERVE_TOKEN": "token-1815"},
+		"page":         {"SALESCAST_SERVE_TOKEN": "token-1815"},
+	} {
+		for name, value := range want {
+			if got := p.Services[service].Environment[name]; got == nil || *got != value {
+				t.Errorf("%s: %s is not %s", service, name, value)
+			}
 		}
-		if s.Image == "" || s.User != "astro" {
-			t.Errorf("%s is not Astro's: image %q, user %q", name, s.Image, s.User)
-		}
+	}
+}
+
+// Ports are those of the environment that the CLI is started in.
+func TestPortsComeFromTheEnvironment(t *testing.T) {
+	t.Parallel()
+	p, err := load(t, 3, secrets, []string{"MLFLOW_PORT=15001"})
+	must(t, err)
+	if got := p.Services["mlflow"].Ports[0].Published; got != "15001" {
+		t.Errorf("MLflow is published on %s", got)
+	}
+	if conn := *p.Services["scheduler"].Environment["AIRFLOW_CONN_SALESCAST_MLFLOW"]; !strings.Contains(conn, ":15001") {
+		t.Errorf("the connection's link is not to that port: %s", conn)
 	}
 }
 
@@ -157,8 +193,13 @@ func TestEnvExample(t *testing.T) {
 		return string(b)
 	}
 	used, documented := map[string]bool{}, map[string]bool{}
-	for _, found := range regexp.MustCompile(`\$\{([A-Z_]+)`).FindAllStringSubmatch(read("docker-compose.override.yml"), -1) {
-		used[found[1]] = true
+	for _, name := range []string{"docker-compose.override.yml", "astro/env/connections.env", "astro/env/store.env", "astro/env/token.env"} {
+		for _, found := range regexp.MustCompile(`\$\{([A-Z_]+)`).FindAllStringSubmatch(read(name), -1) {
+			used[found[1]] = true
+		}
+	}
+	if found := regexp.MustCompile(`\$\{\w*(USER|PASSWORD|TOKEN|KEY|SECRET)\w*`).FindString(read("docker-compose.override.yml")); found != "" {
+		t.Errorf("the override interpolates a secret, which stands in no environment: %s", found)
 	}
 	for _, found := range regexp.MustCompile(`(?m)^(?:# )?([A-Z_]+)=`).FindAllStringSubmatch(read(".env.example"), -1) {
 		documented[found[1]] = true
@@ -175,15 +216,48 @@ func TestEnvExample(t *testing.T) {
 	}
 }
 
-// The tree has no password: without one in the environment nothing starts.
+// The tree has no password: where .env lacks one nothing starts, and the message says what to run.
 func TestNoDefaultCredentials(t *testing.T) {
 	t.Parallel()
 	for i, missing := range secrets {
 		name, _, _ := strings.Cut(missing, "=")
-		_, err := load(t, slices.Delete(slices.Clone(secrets), i, i+1)...)
-		if err == nil || !strings.Contains(err.Error(), name) {
-			t.Errorf("without %s: %v", name, err)
+		for _, env := range [][]string{slices.Delete(slices.Clone(secrets), i, i+1), slices.Concat(secrets[:i], []string{name + "="}, secrets[i+1:])} {
+			_, err := load(t, 3, env, nil)
+			if err == nil || !strings.Contains(err.Error(), name) || !strings.Contains(err.Error(), "make credentials") {
+				t.Errorf("with %v: %v", env, err)
+			}
 		}
+	}
+	if _, err := load(t, 3, nil, nil); err == nil || !strings.Contains(err.Error(), ".env") {
+		t.Errorf("without .env: %v", err)
+	}
+}
+
+// "make credentials" fills in what is missing, for its owner alone, keeps what is there, and once is enough.
+func TestMakeCredentials(t *testing.T) {
+	t.Parallel()
+	file := filepath.Join(t.TempDir(), ".env")
+	must(t, os.WriteFile(file, []byte("MLFLOW_PORT=5002\nMINIO_ROOT_USER=\nMINIO_ROOT_PASSWORD=mine"), 0o644))
+	run := func() string {
+		if out, err := exec.CommandContext(t.Context(), filepath.Join(root, "astro", "credentials.sh"), file).CombinedOutput(); err != nil {
+			t.Fatalf("%v: %s", err, out)
+		}
+		b, err := os.ReadFile(file)
+		must(t, err)
+		return string(b)
+	}
+	first := run()
+	if !regexp.MustCompile(`^MLFLOW_PORT=5002\nMINIO_ROOT_PASSWORD=mine\nMINIO_ROOT_USER=[0-9a-f]{40}\nSALESCAST_SERVE_TOKEN=[0-9a-f]{40}\n$`).MatchString(first) {
+		t.Errorf("it wrote %q", first)
+	}
+	if info, err := os.Stat(file); err != nil || info.Mode().Perm() != 0o600 {
+		t.Errorf("the file's mode is %v, %v", info.Mode(), err)
+	}
+	if again := run(); again != first {
+		t.Errorf("once more it wrote %q", again)
+	}
+	if _, err := load(t, 3, strings.Split(strings.TrimSpace(first), "\n"), nil); err != nil {
+		t.Errorf("the services do not take it: %v", err)
 	}
 }
 
@@ -223,11 +297,19 @@ func TestCopiedFilesExist(t *testing.T) {
 func TestAstroConventions(t *testing.T) {
 	t.Parallel()
 	stages, args := dockerfile(t, root+"/Dockerfile")
-	if len(args) != 1 || args[0].Args[0].Key != "RUNTIME" || !regexp.MustCompile(`^\d+\.\d+-\d+$`).MatchString(args[0].Args[0].ValueString()) {
-		t.Errorf("the runtime is not pinned to a build: %v", args)
+	if len(args) != 0 {
+		t.Errorf("a tag that is an argument is none to the Astro CLI: %v", args)
 	}
-	if first := stages[0].BaseName; first != "astrocrpublic.azurecr.io/runtime:${RUNTIME}" {
-		t.Errorf("the first FROM is %s", first)
+	text, err := os.ReadFile(root + "/Dockerfile")
+	must(t, err)
+	for name, parse := range map[string]func(*testing.T, []byte) (string, string){"of builds": imageOfBuild, "of standalone": imageOfStandalone} {
+		image, tag := parse(t, text)
+		if image != "astrocrpublic.azurecr.io/runtime" || !regexp.MustCompile(`^3\.\d+-\d+$`).MatchString(tag) {
+			t.Errorf("the parser %s reads the runtime as %s, tag %q, which is not one pinned to a build of Airflow 3", name, image, tag)
+		}
+		if image, tag := parse(t, []byte("ARG R=3.3-8\nFROM astrocrpublic.azurecr.io/runtime:${R} AS runtime\n")); image != "" && tag == "3.3-8" {
+			t.Errorf("the parser %s reads arguments", name)
+		}
 	}
 	last := stages[len(stages)-1]
 	if last.BaseName != stages[0].Name {

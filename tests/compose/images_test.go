@@ -66,11 +66,20 @@ func TestImages(t *testing.T) {
 	}
 }
 
-// merged is the compose file over a base like Astro's.
+// merged is the compose file over a base like Astro's, with the contexts of builds in the tree itself.
 func merged(t *testing.T) *types.Project {
 	t.Helper()
-	p, err := load(t, secrets...)
+	shown := project(t, secrets)
+	p, err := astroProject(t, 3, shown, nil)
 	must(t, err)
+	tree, err := filepath.Abs(root)
+	must(t, err)
+	for name, s := range p.Services {
+		if s.Build != nil {
+			s.Build.Context = tree + strings.TrimPrefix(s.Build.Context, shown)
+			p.Services[name] = s
+		}
+	}
 	return p
 }
 
@@ -122,18 +131,13 @@ func newBuilder(t *testing.T) *builder {
 	return b
 }
 
-// runtimeTag is the tag that the Dockerfile has as its default.
+// runtimeTag is the tag that the Dockerfile names.
 func runtimeTag(t *testing.T) string {
 	t.Helper()
 	text, err := os.ReadFile(root + "/Dockerfile")
 	must(t, err)
-	for line := range strings.Lines(string(text)) {
-		if tag, ok := strings.CutPrefix(strings.TrimSpace(line), "ARG RUNTIME="); ok {
-			return tag
-		}
-	}
-	t.Fatal("no ARG RUNTIME in the Dockerfile")
-	return ""
+	_, tag := imageOfBuild(t, text)
+	return tag
 }
 
 // newHub makes a network of its own with a bridge in it, and returns the process that holds it.

@@ -1,6 +1,7 @@
 import ast
 import json
 import stat
+import subprocess
 import sys
 import textwrap
 
@@ -26,6 +27,14 @@ print("FOUND", json.dumps([sorted(bag.dags), bag.import_errors]))
     dags, errors = json.loads(found.split("FOUND", 1)[1])
     assert errors == {}
     assert dags == FILES
+
+
+def test_astro_dev_parse_passes(airflow):
+    """The file that the Astro CLI runs for it, as it does: pytest, where the provider is installed."""
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", ".astro/test_dag_integrity_default.py"], cwd=ROOT, env=airflow, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 @pytest.mark.parametrize("name", FILES)
