@@ -13,7 +13,6 @@ import (
 
 	"github.com/goccy/go-yaml"
 	"github.com/goccy/go-yaml/ast"
-	"github.com/goccy/go-yaml/parser"
 
 	"salescast/tasks"
 )
@@ -98,7 +97,7 @@ func (s setting) set(c *config, value, origin string) error {
 			value = "[" + value + "]"
 		}
 	}
-	f, err := parser.ParseBytes([]byte(value), 0)
+	f, err := parseYAML([]byte(value))
 	if err != nil || len(f.Docs) != 1 || f.Docs[0].Body == nil {
 		return fmt.Errorf("%s must be %s, not %q", s.key, kindOf(at), value)
 	}
@@ -145,7 +144,7 @@ func (c *config) readFile(name string) error {
 
 // decode sets what the file says. Errors begin with "file:line:column:".
 func (c *config) decode(name string, b []byte) error {
-	file, err := parser.ParseBytes(b, 0)
+	file, err := parseYAML(b)
 	if err != nil {
 		return fmt.Errorf("%s: %w", position(name, err), syntaxError(err))
 	}

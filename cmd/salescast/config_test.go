@@ -6,6 +6,7 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -267,4 +268,35 @@ func TestResultFitsALine(t *testing.T) {
 	if b, err = resultJSON(r); err != nil || !strings.Contains(string(b), "more warnings are in the manifest") || !strings.Contains(string(b), `"wape":0.2`) {
 		t.Errorf("%s, %v", b, err)
 	}
+}
+
+// Text that would take gigabytes to parse is refused before it is parsed.
+func TestConfigurationsAreBounded(t *testing.T) { //nolint:paralleltest // it measures what it allocates
+	for name, text := range map[string]string{
+		"brackets": strings.Repeat("[", 50_000), "braces": strings.Repeat("{a: ", 50_000), "dashes": strings.Repeat("- ", 50_000), "questions": strings.Repeat("? ", 50_000),
+		"closed": strings.Repeat("]", 50_000), "keys": strings.Repeat("a: ", 100_000), "lines": strings.Repeat("a\n", 500_000), "stairs": stairs(1000), "long list": "models: [" + strings.Repeat("a, ", 100_000),
+		"anchors": strings.Repeat("&a ", 100_000), "quotes": strings.Repeat(`"a" `, 100_000), "pipes": strings.Repeat("- |\n ", 100_000),
+	} {
+		t.Run(name, func(t *testing.T) { //nolint:paralleltest // as above
+			var before, after runtime.MemStats
+			runtime.ReadMemStats(&before)
+			c := &config{origins: map[string]string{}}
+			if err := c.decode("c.yaml", []byte(text)); err == nil || !strings.HasPrefix(err.Error(), "c.yaml") {
+				t.Errorf("the error is %v", err)
+			}
+			runtime.ReadMemStats(&after)
+			if took := after.TotalAlloc - before.TotalAlloc; took > 300<<20 {
+				t.Errorf("%d bytes took %d MiB", len(text), took>>20)
+			}
+		})
+	}
+}
+
+// stairs is a mapping in a mapping, and so on.
+func stairs(n int) string {
+	var b strings.Builder
+	for i := range n {
+		b.WriteString(strings.Repeat(" ", i) + "a:\n")
+	}
+	return b.String()
 }

@@ -69,8 +69,12 @@ func (a *app) shipSpool(ctx context.Context, store artifact.Store, at artifact.L
 	}
 	defer func() { _, _ = f.Close(), os.Remove(f.Name()) }()
 	packed, err := s.Pack(ctx, f)
-	if err != nil || packed.Len() == 0 {
+	if err != nil {
 		return err
+	}
+	defer packed.Close()
+	if packed.Len() == 0 {
+		return nil // another process has sent it
 	}
 	if _, err := f.Seek(0, io.SeekStart); err != nil {
 		return err

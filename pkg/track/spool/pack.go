@@ -15,14 +15,27 @@ import (
 	"salescast/pkg/track"
 )
 
+// removals is the lock under which runs are taken out of the spool, by whichever process: until then what was packed is still there.
+const removals = "removals"
+
 // Pack writes the runs that have ended to w, as a tar of the folder of runs, and returns their keys and how much of each was written;
-// Packed.Done then says that the tar is safe. A run that is still being recorded stays.
-func (s *Spool) Pack(ctx context.Context, w io.Writer) (*Packed, error) {
+// Packed.Done then says that the tar is safe. A run that is still being recorded stays. Until the Packed is closed no other process packs
+// or removes runs of the spool: they wait.
+func (s *Spool) Pack(ctx context.Context, w io.Writer) (_ *Packed, err error) {
+	release, err := s.hold(ctx, removals)
+	if err != nil {
+		return nil, err
+	}
+	out := &Packed{spool: s, sizes: map[string]int64{}, release: release}
+	defer func() {
+		if err != nil {
+			out.Close()
+		}
+	}()
 	keys, err := s.Keys()
 	if err != nil {
 		return nil, err
 	}
-	out := &Packed{spool: s, sizes: map[string]int64{}}
 	t := tar.NewWriter(w)
 	for _, key := range keys {
 		if err := out.add(ctx, t, key); err != nil {
@@ -34,8 +47,15 @@ func (s *Spool) Pack(ctx context.Context, w io.Writer) (*Packed, error) {
 
 // Packed are runs that were written to a tar.
 type Packed struct {
-	spool *Spool
-	sizes map[string]int64
+	spool   *Spool
+	sizes   map[string]int64
+	release func()
+}
+
+// Close lets others pack; it may be called again.
+func (p *Packed) Close() {
+	p.release()
+	p.release = func() {}
 }
 
 // Len is the number of runs.
@@ -105,7 +125,7 @@ func (p *Packed) Done(ctx context.Context, where string) error {
 			return fmt.Errorf("note that run %s is at %s: %w", key, where, err)
 		}
 	}
-	_, err := Prune(ctx, p.spool)
+	_, err := p.spool.pruneAll(ctx)
 	return err
 }
 

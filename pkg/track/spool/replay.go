@@ -309,6 +309,16 @@ func (s *Spool) writeNote(key string, n synced) error {
 
 // Prune removes the runs that have ended and that a target has in full, and returns their keys.
 func Prune(ctx context.Context, s *Spool) ([]string, error) {
+	release, err := s.hold(ctx, removals)
+	if err != nil {
+		return nil, err
+	}
+	defer release()
+	return s.pruneAll(ctx)
+}
+
+// pruneAll is Prune for who holds the lock of removals.
+func (s *Spool) pruneAll(ctx context.Context) ([]string, error) {
 	keys, err := s.Keys()
 	if err != nil {
 		return nil, err
