@@ -1,7 +1,13 @@
 package tasks
 
 import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
 	"salescast/pkg/calendar"
+	"salescast/pkg/table"
 )
 
 // DataOptions say what the columns of a source are. They are the data section of salescast.yaml.
@@ -25,8 +31,42 @@ type DataOptions struct {
 	// EndedAfter is the number of steps without a sale after which a series has ended and is forecast no more; 0 looks at the series' own
 	// past, and below 0 none ever ends.
 	EndedAfter int `json:"ended_after,omitempty"`
+	// CSV says how the texts of the source are written, where it does not say so itself: encoding, separator, decimal and thousands, as
+	// table.Dialect has them.
+	CSV map[string]string `json:"csv,omitempty"`
+	// TimeFormat is the form of dates, one of table.TimeForms; empty is told from the column.
+	TimeFormat string `json:"time_format,omitempty"`
+	// Timezone is the zone in which a day begins, for times that name an instant; empty takes them as they are written.
+	Timezone string `json:"timezone,omitempty"`
 	// Country is the ISO 3166 code whose public holidays become features; empty for none.
 	Country string `json:"country"`
+}
+
+// CSVWords are the names under data.csv, and what each may be.
+func CSVWords() map[string][]string {
+	return map[string][]string{
+		"encoding": {table.UTF8, table.UTF16, table.Windows1252}, "separator": {",", ";", "tab", "|"},
+		"decimal": {".", ","}, "thousands": {".", ",", "'", " ", table.NoThousands},
+	}
+}
+
+// Dialect is what the options say of how the source is written. An error is of a word that there is not.
+func (d DataOptions) Dialect() (table.Dialect, error) {
+	words := CSVWords()
+	for _, name := range slices.Sorted(maps.Keys(d.CSV)) {
+		if words[name] == nil {
+			return table.Dialect{}, fmt.Errorf("data.csv has no %q; it has %s", name, strings.Join(slices.Sorted(maps.Keys(words)), ", "))
+		}
+	}
+	separator := d.CSV["separator"]
+	if separator == "tab" || separator == `\t` {
+		separator = "\t"
+	}
+	c := table.Dialect{
+		Encoding: strings.ToLower(d.CSV["encoding"]), Separator: separator, Decimal: d.CSV["decimal"], Thousands: d.CSV["thousands"],
+		Times: table.TimeForm(d.TimeFormat), Timezone: d.Timezone,
+	}
+	return c, c.Check()
 }
 
 // GenerateOptions ask for synthetic sales.

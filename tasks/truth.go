@@ -59,7 +59,7 @@ func (s *Step) expectations(ctx context.Context, x *scoring) (*metric.TruthTally
 	}
 	want = append(want, table.Column{Name: "date", Kind: table.Date}, table.Column{Name: "expected_demand", Kind: table.Number})
 	id := make([]string, len(keys))
-	for r, err := range format.Blocks(ctx, f, want) {
+	for r, err := range format.Blocks(ctx, f, table.Dialect{}, want) {
 		if err != nil {
 			return nil, data.damagedFile(ctx, truthName, err)
 		}

@@ -116,6 +116,7 @@ type validation struct {
 	builder *panel.Builder
 	rejects *columnar.RejectsWriter
 	failure error // of a callback that cannot return one
+	dialect table.Dialect
 }
 
 func (v *validation) run(ctx context.Context, s *Step) (err error) {
@@ -169,6 +170,10 @@ func (v *validation) run(ctx context.Context, s *Step) (err error) {
 // tables reads the source and writes the panel. What is wrong with the data becomes findings; an error is of anything else.
 func (v *validation) tables(ctx context.Context, out *Output) error {
 	columns, err := v.columns(ctx)
+	if bad, ok := errors.AsType[*table.SyntaxError](err); ok {
+		v.unreadable(bad)
+		return nil
+	}
 	if err != nil || columns == nil {
 		return err
 	}
@@ -246,6 +251,10 @@ func (v *validation) checkRoles() error {
 			}
 		}
 	}
+	var err error
+	if v.dialect, err = d.Dialect(); err != nil {
+		return bad("see data.csv, data.time_format and data.timezone in docs/data.md", "%v", err)
+	}
 	for c := range v.o.Expected {
 		if role[c] != "keys" && role[c] != "static" {
 			return bad("list expected values for key and static columns", "column %q has expected values and is neither under data.keys nor data.static", c)
@@ -263,11 +272,11 @@ func (v *validation) columns(ctx context.Context) ([]table.Column, error) {
 	}
 	want = append(want, table.Column{Name: d.Time, Kind: table.Date}, table.Column{Name: d.Target, Kind: table.Number})
 	for _, c := range slices.Concat(d.KnownFuture, d.PastOnly, d.flags()) {
-		want = append(want, table.Column{Name: c, Kind: table.Number})
+		want = append(want, table.Column{Name: c, Kind: table.Number, Flag: true})
 	}
 	var first []string
 	for i, f := range v.files {
-		header, err := format.Header(ctx, f)
+		look, err := format.Header(ctx, f, v.dialect)
 		if bad, ok := errors.AsType[*table.SyntaxError](err); ok {
 			v.unreadable(bad)
 			return nil, nil
@@ -275,8 +284,13 @@ func (v *validation) columns(ctx context.Context) ([]table.Column, error) {
 		if err != nil {
 			return nil, err
 		}
+		header := look.Columns
 		if i == 0 {
 			first = slices.Sorted(slices.Values(header))
+			v.report.Dialect = look.Dialect
+			if look.Index {
+				v.found.Add("index_column", quality.Place{File: f.Name})
+			}
 			if !v.checkHeader(f, header, want) {
 				return nil, nil
 			}
@@ -289,7 +303,22 @@ func (v *validation) columns(ctx context.Context) ([]table.Column, error) {
 	if v.found.Count("file_columns") > 0 {
 		return nil, nil
 	}
-	return want, nil
+	return want, v.tell(ctx, want)
+}
+
+// tell finds the dialect of the source. What nothing in it decides is for its owner to say.
+func (v *validation) tell(ctx context.Context, want []table.Column) error {
+	told, err := format.Tell(ctx, v.files, v.dialect, want)
+	if open, ok := errors.AsType[*table.Question](err); ok {
+		return &Error{Kind: KindConfig, Op: "validate " + v.sourceName(), Err: open, Hint: open.Hint}
+	}
+	if err != nil {
+		return err
+	}
+	v.dialect = told
+	said := &v.report.Dialect
+	said.Decimal, said.Thousands, said.Times, said.Timezone = told.Decimal, told.Thousands, told.Times, told.Timezone
+	return nil
 }
 
 // checkHeader finds columns of the contract that are not there and columns that have no role.
@@ -408,7 +437,7 @@ func (v *validation) read(ctx context.Context, columns []table.Column) error {
 			r, err := open(ctx)
 			return counting{r, v.step}, err
 		}
-		for r, err := range format.Blocks(ctx, f, columns) {
+		for r, err := range format.Blocks(ctx, f, v.dialect, columns) {
 			if err != nil {
 				return err
 			}
@@ -479,7 +508,9 @@ func (v *validation) build(ctx context.Context, out *Output) error {
 	}
 	last, sold := v.builder.LastSale()
 	if !sold {
-		v.found.Add("no_sales", quality.Place{})
+		if !v.beyond(v.rejects.Rows()) { // what is wrong with the rows says more than that none is left
+			v.found.Add("no_sales", quality.Place{})
+		}
 		return nil
 	}
 	if err != nil {
@@ -532,8 +563,11 @@ func (v *validation) finishReport() {
 	r.Passed = len(r.Worst(quality.Error)) == 0 && !v.tooMany() && r.Series > 0
 }
 
-func (v *validation) tooMany() bool {
-	return float64(v.report.Quarantined) > v.o.MaxQuarantined*float64(v.report.Rows)
+func (v *validation) tooMany() bool { return v.beyond(v.report.Quarantined) }
+
+// beyond says whether so many rows are more than may be set aside, or all that there are.
+func (v *validation) beyond(quarantined int64) bool {
+	return float64(quarantined) > v.o.MaxQuarantined*float64(v.report.Rows) || quarantined > 0 && quarantined == v.report.Rows
 }
 
 // failedReports stand beside the step's own files, since a failed attempt leaves none.

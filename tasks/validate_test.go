@@ -77,7 +77,7 @@ func TestValidateBadInput(t *testing.T) {
 		items = append(items, fmt.Sprint("item", 100+i))
 	}
 	long := rowsOf(600, items...)
-	long[69_998] = strings.Replace(long[69_998], "-", ".", 2) // line 70,000
+	long[69_998] = strings.Replace(long[69_998], "-", "_", 2) // line 70,000
 	replaced := func(from, to string) string { return strings.Replace(shopCSV(60), from, to, 1) }
 	var weekly []string
 	for i := range 60 {
@@ -94,14 +94,24 @@ func TestValidateBadInput(t *testing.T) {
 		{"frequency inferred", "s.csv", shopCSV(60), daily, "", ""},
 		{"empty file", "s.csv", "", nil, KindData, "s.csv: the file is empty"},
 		{"header only", "s.csv", shopHeader, nil, KindData, "the file has a header and no rows"},
-		{"wrong delimiter", "s.csv", strings.ReplaceAll(shopCSV(60), ",", ";"), nil, KindData, `s.csv:1: the header is one column with 4 ";" in it`},
+		{"semicolons", "s.csv", strings.ReplaceAll(shopCSV(60), ",", ";"), nil, "", ""},
+		{"decimal comma in all numbers", "s.csv", strings.ReplaceAll(shopCSV(60), ",1\n", ",\"1,5\"\n"), nil, "", ""},
+		{"numbers that are anything", "s.csv", strings.ReplaceAll(shopCSV(60), ",22,", ",1.022,"), nil, KindConfig, `"1.022" is 1.022 if the point is the decimal sign, or 1022`},
+		{"numbers that are set", "s.csv", strings.ReplaceAll(shopCSV(60), ",22,", ",1.022,"), func(o *ValidateOptions) { o.Data.CSV = map[string]string{"decimal": ","} }, "", ""},
+		{"all dates bad", "s.csv", strings.ReplaceAll(shopCSV(60), "2024-", "in 2024 "), nil, KindData, "120 of 120 rows cannot be used"},
+		{"all sales text", "s.csv", strings.ReplaceAll(shopCSV(60), ",1\n", "few,1\n"), nil, KindData, `60 rows have text where a number belongs (first: `},
+		{"dates of other countries", "s.csv", strings.ReplaceAll(shopCSV(60), "2024-01-", "2024/1/"), nil, "", ""},
+		{"a time of day", "s.csv", strings.ReplaceAll(shopCSV(60), ",2024-01-05", ",2024-01-05 09:30"), nil, KindData, "2 rows have a time of day"},
+		{"no such word of a dialect", "s.csv", shopCSV(60), func(o *ValidateOptions) { o.Data.CSV = map[string]string{"quote": "'"} }, KindConfig, `data.csv has no "quote"`},
+		{"no such zone", "s.csv", shopCSV(60), func(o *ValidateOptions) { o.Data.Timezone = "Mars/Olympus" }, KindConfig, "timezone"},
+		{"an index", "s.csv", indexed(shopCSV(60)), nil, "", ""},
 		{"byte order mark", "s.csv", "\xef\xbb\xbf" + shopCSV(60), nil, "", ""},
 		{"carriage returns", "s.csv", strings.ReplaceAll(shopCSV(60), "\n", "\r\n"), nil, "", ""},
 		{"quoted commas", "s.csv", strings.ReplaceAll(shopCSV(60), "bread", `"bread, brown"`), nil, "", ""},
 		{"long line", "s.csv", shopCSV(60) + strings.Repeat("x", 10<<20) + "\n", nil, KindData, "s.csv:122: the line is longer than 1048576 bytes"},
 		{"bad date in row 70,000", "s.csv", shopHeader + strings.Join(long, ""), func(o *ValidateOptions) { o.MaxQuarantined = 0 }, KindData, "s.csv:70000, column date"},
 		{"one bad row of many passes", "s.csv", shopHeader + strings.Join(long, ""), nil, "", ""},
-		{"decimal comma in quotes", "s.csv", replaced(",22,", `,"22,5",`), nil, KindData, `s.csv:3, column sales: "22,5"`},
+		{"decimal comma in quotes", "s.csv", strings.ReplaceAll(strings.ReplaceAll(replaced(",22,", `,"22,5",`), ",20,", ",20.5,"), ",21,", ",21.5,"), nil, KindData, `s.csv:3, column sales: "22,5"`},
 		{"decimal comma", "s.csv", replaced(",22,", ",22,5,"), nil, KindData, `1 row has numbers with a decimal comma (first: `},
 		{"duplicate keys", "s.csv", shopCSV(60) + rows[7], nil, KindData, "1 row repeats a series and date that an earlier row has (first: "},
 		{"one series of one row", "s.csv", shopHeader + rows[0], nil, KindData, "no series is long enough to learn from"},
@@ -165,6 +175,15 @@ func TestValidateBadInput(t *testing.T) {
 	}
 }
 
+// indexed has a first column without a name that counts the rows.
+func indexed(text string) string {
+	lines := strings.Split(strings.TrimSpace(text), "\n")
+	for i := range lines {
+		lines[i] = fmt.Sprint(i-1, ",", lines[i])
+	}
+	return strings.TrimPrefix(strings.Join(lines, "\n"), "-1")
+}
+
 func zeroed(n int) []string {
 	rows := shopRows(n)
 	for i := range rows {
@@ -221,7 +240,7 @@ func TestValidateSetsBadRowsAside(t *testing.T) {
 	var got []string
 	dicts := make([]panel.Dictionary, 3)
 	file := table.File{Name: "q.parquet", Size: int64(len(b)), Open: func(context.Context) (table.Reader, error) { return closing{bytes.NewReader(b)}, nil }}
-	for rec, err := range format.Blocks(t.Context(), file, []table.Column{
+	for rec, err := range format.Blocks(t.Context(), file, table.Dialect{}, []table.Column{
 		{Name: "line", Kind: table.Text, Dictionary: &dicts[0]}, {Name: "rule", Kind: table.Text, Dictionary: &dicts[1]}, {Name: "raw", Kind: table.Text, Dictionary: &dicts[2]},
 	}) {
 		if err != nil {

@@ -8,8 +8,6 @@ import (
 
 	"github.com/goccy/go-yaml"
 	"github.com/spf13/cobra"
-
-	"salescast/pkg/quality"
 )
 
 func (a *app) configCommand() *cobra.Command {
@@ -151,11 +149,11 @@ func (s setting) schema() (*schemaNode, error) {
 	case *[]float64:
 		zero, one := 0.0, 1.0
 		n.Type, n.Items = "array", &schemaNode{Type: "number", Minimum: &zero, Maximum: &one}
-	case *map[string]string: // of rules to severities
+	case *map[string]string:
 		n.Type, n.AdditionalProperties = "object", false
 		n.Properties = map[string]*schemaNode{}
-		for _, r := range quality.Rules() {
-			n.Properties[r] = &schemaNode{Type: "string", Enum: []string{string(quality.Info), string(quality.Warning), string(quality.Error)}}
+		for name, words := range s.words() {
+			n.Properties[name] = &schemaNode{Type: "string", Enum: words}
 		}
 	case *map[string][]string:
 		n.Type, n.AdditionalProperties = "object", &schemaNode{Type: "array", Items: &schemaNode{Type: scalar}}

@@ -85,10 +85,11 @@ func (a *app) lookAt(ctx context.Context, source string) ([]column, error) {
 	if err != nil {
 		return nil, err
 	}
-	header, err := format.Header(ctx, files[0])
+	look, err := format.Header(ctx, files[0], table.Dialect{})
 	if err != nil {
 		return nil, err
 	}
+	header := look.Columns
 	if len(header) < 2 {
 		return nil, fmt.Errorf("it has one column, %q; columns are separated by commas", strings.Join(header, ""))
 	}
@@ -98,7 +99,7 @@ func (a *app) lookAt(ctx context.Context, source string) ([]column, error) {
 		want[i] = table.Column{Name: name, Kind: table.Text, Dictionary: &panel.Dictionary{}}
 	}
 	rows := 0
-	for r, err := range format.Blocks(ctx, files[0], want) {
+	for r, err := range format.Blocks(ctx, files[0], look.Dialect, want) {
 		if err != nil {
 			return nil, err
 		}

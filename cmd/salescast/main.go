@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 	"syscall"
 	"time"
+	_ "time/tzdata" // data.timezone means the same on a machine without zones
 
 	"golang.org/x/term"
 )

@@ -15,6 +15,7 @@ import (
 
 	"salescast/pkg/drift"
 	"salescast/pkg/quality"
+	"salescast/pkg/table"
 	"salescast/pkg/track"
 	"salescast/tasks"
 )
@@ -128,6 +129,18 @@ func settings() []setting {
 			at: func(c *config) any { return &c.Data.EndedAfter }, def: "0", min: -1, max: 100000,
 		},
 		{
+			key: "data.csv", doc: "how the text of the source is written, where it does not say so itself: {separator: \";\", decimal: \",\", thousands: \".\", encoding: windows-1252}; what is not set is told from it",
+			at: func(c *config) any { return &c.Data.CSV }, def: "{}", check: checkDialect,
+		},
+		{
+			key: "data.time_format", doc: "the form of dates: ymd, dmy (03/02/2024 is 3 February), mdy, month, week, quarter, year, excel or epoch; told from the column when empty",
+			at: func(c *config) any { return &c.Data.TimeFormat }, def: `""`, allowed: append([]string{""}, table.TimeForms()...),
+		},
+		{
+			key: "data.timezone", doc: "the zone in which a day begins, such as Europe/Berlin, for times that name an instant; empty takes them as they are written",
+			at: func(c *config) any { return &c.Data.Timezone }, def: `""`, check: checkDialect,
+		},
+		{
 			key: "data.country", doc: "ISO 3166 code of the country whose public holidays become features; empty for none",
 			at: func(c *config) any { return &c.Data.Country }, def: `""`, pattern: "^([A-Z]{2})?$",
 			check: func(c *config) error {
@@ -232,6 +245,23 @@ func settings() []setting {
 		},
 		{key: "seed", doc: "the seed of everything random", at: func(c *config) any { return &c.Seed }, def: "42"},
 	}
+}
+
+// words are the names that a map of texts may have, and the words that each takes; nil takes any.
+func (s setting) words() map[string][]string {
+	if s.key == "data.csv" {
+		return tasks.CSVWords()
+	}
+	words := map[string][]string{}
+	for _, r := range quality.Rules() {
+		words[r] = []string{string(quality.Info), string(quality.Warning), string(quality.Error)}
+	}
+	return words
+}
+
+func checkDialect(c *config) error {
+	_, err := c.Data.Dialect()
+	return err
 }
 
 func checkSeverity(c *config) error {

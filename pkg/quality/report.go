@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"salescast/pkg/table"
 )
 
 // ReportSchema names the version of the report's format.
@@ -81,6 +83,8 @@ type Report struct {
 	// FileCount is the number of files, of which Files names the first.
 	FileCount int   `json:"file_count"`
 	Rows      int64 `json:"rows"`
+	// Dialect is how the source is written, as it was set or told from it; encoding and separator are those of the first file that is CSV.
+	Dialect table.Dialect `json:"dialect"`
 	// Quarantined rows were set aside; LeftOut ones are not in the panel although nothing is wrong with them (before the first sale).
 	Quarantined int64  `json:"quarantined"`
 	LeftOut     int64  `json:"left_out"`
@@ -129,8 +133,9 @@ var catalogue = []rule{
 	{"duplicate", Error, true, "%d rows repeat a series and date that an earlier row has", "keep one row for each series and date; sum them first if they are parts of a day, or add the column that tells them apart to data.keys"},
 	{"wrong_fields", Warning, true, "%d rows have another number of fields than the header", "quote text that has commas, and look for cut lines"},
 	{"bad_number", Warning, true, "%d rows have text where a number belongs", "mend the cells, or empty them where the value is unknown"},
-	{"bad_date", Warning, true, "%d rows have a date that cannot be read", "write dates as YYYY-MM-DD, without a time of day"},
+	{"bad_date", Warning, true, "%d rows have a date that cannot be read", "mend them, or set data.time_format if all are written so; YYYY-MM-DD is always read"},
 	{"impossible_date", Warning, true, "%d rows have a date that does not exist or lies before 1900 or more than ten years ahead", "mend the dates"},
+	{"time_of_day", Warning, true, "%d rows have a time of day", "set data.aggregate to sum if they are receipts of a day; else write dates alone"},
 	{"missing_date", Warning, true, "%d rows have no date", "fill the dates in"},
 	{"bad_text", Warning, true, "%d rows have text that is not UTF-8", "save the file as UTF-8"},
 	{"missing_key", Warning, true, "%d rows have an empty key", "fill in the columns of data.keys"},
@@ -154,6 +159,7 @@ var catalogue = []rule{
 	{"static_conflict", Warning, false, "%d series change a static attribute; the first value is kept", "make it constant, or put the column under data.ignore"},
 	{"missing_plan", Warning, false, "%d series have known-future values that end before the horizon; a forecast will need them", "add rows with the plan, dates after the last sale and the sale empty"},
 	{"sparse_series", Warning, false, "%d series have no known sale on a tenth or more of their steps, which are taken as unknown and not as zero", "where nothing was sold on these steps say so, with rows of 0: else the forecast is that of the other steps, and too high"},
+	{"index_column", Info, false, "the first column has no name and counts the rows: it is an index, and passed over", "nothing, or write the table without it (pandas: index=False)"},
 	{"gaps", Info, false, "%d absent or empty rows inside series are filled as data.missing says, for the eye: they are neither learned from nor scored", "nothing, if these sales are unknown; where nothing was sold, add rows with 0"},
 	{"before_first_sale", Info, false, "%d rows precede the first sale of their series and are left out", "nothing"},
 	{"outlier", Info, false, "%d sales lie far from what is usual in their series", "look at the first of them; real peaks are best explained by a known-future column"},

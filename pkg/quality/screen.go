@@ -12,6 +12,8 @@ import (
 // Contract says what rows must be. The columns of Records come in this order: keys, static attributes, time, target, covariates.
 type Contract struct {
 	Keys, Static, Covariates int
+	// TimeOfDay lets rows have one, which is dropped.
+	TimeOfDay bool
 	// Today is the last day on which a sale can have happened.
 	Today calendar.Day
 	// Expected lists the allowed values of key and static columns by name; a column that is not named may hold anything.
@@ -109,6 +111,9 @@ func (s *Screen) check(r *table.Block, i int) (rule string, at Place) {
 	}
 	n := c.Keys + c.Static
 	s.row.Day, s.row.Target = cols[n].Days[i], cols[n+1].Numbers[i]
+	if at := cols[n].Clock; len(at) > 0 && at[i] != 0 && !c.TimeOfDay {
+		return "time_of_day", Place{Column: cols[n].Name, Text: fmt.Sprintf("%v %02d:%02d:%02d", s.row.Day, at[i]/3600, at[i]/60%60, at[i]%60)}
+	}
 	y := s.row.Target
 	switch {
 	case math.IsInf(float64(y), 0):

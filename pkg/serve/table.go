@@ -281,7 +281,7 @@ func plain(err error) error {
 
 // csv reads text whose first line names the columns.
 func (t *table) csv(text string, l limits) error {
-	in, err := csv.Open("", io.NopCloser(strings.NewReader(text)))
+	in, err := csv.Open("", io.NopCloser(strings.NewReader(text)), source.Dialect{})
 	if err != nil {
 		return csvProblem(err)
 	}

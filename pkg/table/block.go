@@ -54,8 +54,10 @@ type Values struct {
 	Dictionary *panel.Dictionary
 	// Numbers are NaN where the cell is empty or faulty.
 	Numbers []float32
-	// Days are 0 where the cell is faulty.
-	Days []calendar.Day
+	// Days are 0 where the cell is faulty. Clock has the second of the day, from 0 to 86,399, for each of them, or is empty where all
+	// are at midnight.
+	Days  []calendar.Day
+	Clock []int32
 }
 
 // Block is consecutive rows of a source, column by column, as its reader found them. It is valid until the reader's next step.

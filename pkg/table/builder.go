@@ -2,6 +2,7 @@ package table
 
 import (
 	"bytes"
+	"fmt"
 	"math"
 	"slices"
 	"strconv"
@@ -16,16 +17,21 @@ type Builder struct {
 	Block
 	raw     []byte
 	ends    []int
-	lastDay []byte
+	numbers numbers
+	times   times
+	flags   []bool // by column
+	last    []byte // the text that was read last as a date
 	day     calendar.Day
+	clock   int32
 }
 
 // NewBuilder returns a builder without rows of the wanted columns. Its Raw returns what Begin is told.
-func NewBuilder(file string, want []Column) *Builder {
-	b := &Builder{}
+func NewBuilder(file string, want []Column, d Dialect) *Builder {
+	b := &Builder{numbers: newNumbers(d), times: newTimes(d)}
 	b.File = file
 	for _, w := range want {
 		b.Columns = append(b.Columns, Values{Name: w.Name, Kind: w.Kind, Dictionary: w.Dictionary})
+		b.flags = append(b.flags, w.Flag)
 	}
 	b.Raw = func(row int) string { return string(b.raw[b.start(row):b.ends[row]]) }
 	return b
@@ -36,7 +42,7 @@ func (b *Builder) Reset() {
 	b.Rows, b.Lines, b.Faults, b.raw, b.ends = 0, b.Lines[:0], b.Faults[:0], b.raw[:0], b.ends[:0]
 	for i := range b.Columns {
 		c := &b.Columns[i]
-		c.Codes, c.Numbers, c.Days = c.Codes[:0], c.Numbers[:0], c.Days[:0]
+		c.Codes, c.Numbers, c.Days, c.Clock = c.Codes[:0], c.Numbers[:0], c.Days[:0], c.Clock[:0]
 	}
 }
 
@@ -69,13 +75,10 @@ func (b *Builder) Cell(i int, text []byte) {
 	c := &b.Columns[i]
 	switch c.Kind {
 	case Number:
-		v, kind := parseNumber(text)
-		if kind != 0 {
-			b.fault(i, kind, text)
-		}
-		c.Numbers = append(c.Numbers, v)
+		c.Numbers = append(c.Numbers, b.number(i, text))
 	case Date:
-		c.Days = append(c.Days, b.date(i, text))
+		d, clock := b.date(i, text)
+		c.at(d, clock)
 	case Text:
 		if !utf8.Valid(text) {
 			b.fault(i, BadText, text)
@@ -85,17 +88,50 @@ func (b *Builder) Cell(i int, text []byte) {
 	}
 }
 
-func (b *Builder) date(column int, text []byte) calendar.Day {
-	if len(text) > 0 && bytes.Equal(text, b.lastDay) {
-		return b.day
+func (b *Builder) number(i int, text []byte) float32 {
+	v, kind := b.numbers.parse(text)
+	if kind == 0 {
+		return v
 	}
-	d, kind := parseDate(text)
+	if w, ok := flag(bytes.TrimSpace(text), b.flags[i]); ok {
+		return w
+	}
+	b.fault(i, kind, text)
+	return v
+}
+
+func (b *Builder) date(column int, text []byte) (calendar.Day, int32) {
+	if len(text) > 0 && bytes.Equal(text, b.last) {
+		return b.day, b.clock
+	}
+	d, clock, kind := b.times.parse(text)
 	if kind != 0 {
 		b.fault(column, kind, text)
-		return 0
+		return 0, 0
 	}
-	b.lastDay, b.day = append(b.lastDay[:0], text...), d
-	return d
+	b.last, b.day, b.clock = append(b.last[:0], text...), d, clock
+	return d, clock
+}
+
+// Time puts a time that the format itself has into column i, of kind Date, or the fault of one that is not plausible, as text says it.
+func (b *Builder) Time(i int, d calendar.Day, clock int32) {
+	if kind := plausible(d); kind != 0 {
+		b.fault(i, kind, []byte(d.String()))
+		d, clock = 0, 0
+	}
+	b.Columns[i].at(d, clock)
+}
+
+// at appends a time.
+func (c *Values) at(d calendar.Day, clock int32) {
+	if clock != 0 && len(c.Clock) == 0 {
+		c.Clock = slices.Grow(c.Clock, BlockRows)[:len(c.Days)]
+		clear(c.Clock)
+	}
+	c.Days = append(c.Days, d)
+	if clock != 0 || len(c.Clock) > 0 {
+		c.Clock = append(c.Clock, clock)
+	}
 }
 
 func (b *Builder) fault(column int, kind FaultKind, text []byte) {
@@ -130,20 +166,11 @@ func (b *Builder) Ragged(fields [][]byte, at []int, names int) {
 		case Number:
 			c.Numbers = append(c.Numbers, float32(math.NaN()))
 		case Date:
-			c.Days = append(c.Days, 0)
+			c.at(0, 0)
 		case Text:
 			c.Codes = append(c.Codes, c.Dictionary.Code(nil))
 		}
 	}
-}
-
-func isDigits(b []byte) bool {
-	for _, c := range b {
-		if c < '0' || c > '9' {
-			return false
-		}
-	}
-	return len(b) > 0
 }
 
 // SortFaults puts the faults of several columns in the order of rows.
@@ -172,6 +199,9 @@ func (b *Builder) Render(row int) string {
 			line = AppendNumber(line, float64(c.Numbers[row]))
 		case c.Kind == Date:
 			line = append(line, c.Days[row].String()...)
+			if len(c.Clock) > 0 && c.Clock[row] != 0 {
+				line = fmt.Appendf(line, "T%02d:%02d:%02d", c.Clock[row]/3600, c.Clock[row]/60%60, c.Clock[row]%60)
+			}
 		case c.Kind == Text:
 			line = AppendField(line, c.Dictionary.Value(c.Codes[row]))
 		}

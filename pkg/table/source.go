@@ -22,12 +22,16 @@ type Column struct {
 	Kind Kind
 	// Dictionary codes a text column.
 	Dictionary *panel.Dictionary
+	// Flag says that yes, no, x and the like are 1 and 0 in a number column; true and false are in any.
+	Flag bool
 }
 
 // Source is an open table. Its user closes it, and does not read it from two goroutines.
 type Source interface {
 	// Columns are the names of the columns, in order. No two are alike and none is empty.
 	Columns() []string
+	// Typed says whether the cells of a column have a type of their own that makes them of that kind, so that no dialect is asked.
+	Typed(column string, kind Kind) bool
 	// Blocks reads the wanted columns, which need not be in the order of the table, once from its first row to its last. A block has at
 	// most BlockRows rows. A column that the table does not have is taken from its file's path, as [Locate] does. The last step may be an
 	// error: of ctx, of the reader below, or a *SyntaxError with the line and column that cannot be read; what came before it stands.

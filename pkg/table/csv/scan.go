@@ -16,10 +16,11 @@ import (
 // MaxLine bounds a record of a CSV file, in bytes.
 const MaxLine = 1 << 20
 
-// scanner reads records of comma-separated values (RFC 4180; lines may end in LF or CRLF, and blank ones are passed over).
+// scanner reads records of values separated by one character (RFC 4180; lines may end in LF or CRLF, and blank ones are passed over).
 type scanner struct {
 	name string
 	in   *bufio.Reader
+	sep  byte
 	// line is that of the record at hand; next that of the one after it.
 	line, next int64
 	long       []byte // a line that does not fit in the reader's buffer
@@ -44,7 +45,7 @@ func (s *scanner) scan() error {
 		s.fields = s.fields[:0]
 		rest := s.raw
 		for {
-			i := bytes.IndexByte(rest, ',')
+			i := bytes.IndexByte(rest, s.sep)
 			if i < 0 {
 				s.fields = append(s.fields, rest)
 				return nil
@@ -105,7 +106,7 @@ func trimLineEnd(b []byte) []byte {
 
 // quoted splits a record that has quotes, reading further lines while a quote is open.
 func (s *scanner) quoted() error {
-	if open := openQuote(s.raw, false); open {
+	if open := openQuote(s.raw, s.sep, false); open {
 		s.joined = append(s.joined[:0], s.raw...)
 		for open {
 			if err := s.physical(); errors.Is(err, io.EOF) {
@@ -117,7 +118,7 @@ func (s *scanner) quoted() error {
 			if len(s.joined) > MaxLine {
 				return s.tooLong()
 			}
-			open = openQuote(s.raw, true)
+			open = openQuote(s.raw, s.sep, true)
 		}
 		s.raw = s.joined
 	}
@@ -125,7 +126,7 @@ func (s *scanner) quoted() error {
 	rest := s.raw
 	for {
 		if len(rest) == 0 || rest[0] != '"' {
-			i := bytes.IndexByte(rest, ',')
+			i := bytes.IndexByte(rest, s.sep)
 			if i < 0 {
 				s.fields = append(s.fields, rest)
 				return nil
@@ -146,7 +147,7 @@ func (s *scanner) quoted() error {
 			s.unquoted = append(s.unquoted, '"')
 			rest = rest[1:]
 		}
-		i := bytes.IndexByte(rest, ',') // text after the closing quote is kept, as spreadsheets do
+		i := bytes.IndexByte(rest, s.sep) // text after the closing quote is kept, as spreadsheets do
 		if i < 0 {
 			s.unquoted = append(s.unquoted, rest...)
 			s.fields = append(s.fields, s.unquoted[from:])
@@ -160,7 +161,7 @@ func (s *scanner) quoted() error {
 
 // openQuote says whether a line ends inside a quoted field, given whether it begins in one. A quote opens a field only at the field's
 // beginning.
-func openQuote(b []byte, open bool) bool {
+func openQuote(b []byte, sep byte, open bool) bool {
 	start := true // of a field
 	for i := 0; ; {
 		if open {
@@ -179,7 +180,7 @@ func openQuote(b []byte, open bool) bool {
 			return false
 		}
 		open = b[i] == '"' && start
-		start = b[i] == ','
+		start = b[i] == sep
 		i++
 	}
 }

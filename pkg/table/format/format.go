@@ -21,12 +21,12 @@ import (
 )
 
 // Open opens a file, CSV or Parquet, plain or gzip, told apart by content. A file that is none of them is a [*table.SyntaxError].
-func Open(ctx context.Context, f table.File) (table.Source, error) {
+func Open(ctx context.Context, f table.File, d table.Dialect) (table.Source, error) {
 	r, err := f.Open(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("opening %s: %w", f.Name, err)
 	}
-	s, err := open(f, r)
+	s, err := open(f, r, d)
 	if err != nil {
 		r.Close()
 		return nil, err
@@ -34,7 +34,7 @@ func Open(ctx context.Context, f table.File) (table.Source, error) {
 	return s, nil
 }
 
-func open(f table.File, r table.Reader) (table.Source, error) {
+func open(f table.File, r table.Reader, d table.Dialect) (table.Source, error) {
 	in := bufio.NewReaderSize(r, 1<<16)
 	magic, err := in.Peek(4)
 	if len(magic) == 0 {
@@ -46,19 +46,17 @@ func open(f table.File, r table.Reader) (table.Source, error) {
 	ext := strings.ToLower(filepath.Ext(f.Name))
 	switch {
 	case bytes.Equal(magic, []byte("PAR1")) || ext == ".parquet" || ext == ".pq":
-		return parquet.Open(f.Name, f.Size, r)
+		return parquet.Open(f.Name, f.Size, r, d)
 	case len(magic) >= 2 && magic[0] == 0x1f && magic[1] == 0x8b:
 		z, err := gzip.NewReader(in)
 		if err != nil {
 			return nil, &table.SyntaxError{File: f.Name, Msg: "the gzip stream cannot be read", Err: err}
 		}
-		return csv.Open(f.Name, stream{z, closers{r, z}})
-	case bytes.HasPrefix(magic, []byte{0xff, 0xfe}) || bytes.HasPrefix(magic, []byte{0xfe, 0xff}):
-		return nil, &table.SyntaxError{File: f.Name, Line: 1, Msg: "the text is UTF-16", Hint: "save the file as UTF-8"}
+		return openCSV(f.Name, stream{z, closers{r, z}}, d)
 	case bytes.HasPrefix(magic, []byte("PK\x03\x04")):
 		return nil, &table.SyntaxError{File: f.Name, Msg: "this is a ZIP archive or an Excel workbook", Hint: "save the sheet as CSV UTF-8"}
 	}
-	return csv.Open(f.Name, stream{in, r})
+	return openCSV(f.Name, stream{in, r}, d)
 }
 
 // stream is what is read of a file, and what is closed after it.
@@ -80,21 +78,18 @@ func (c closers) Close() error {
 	return first
 }
 
-// Header returns the names of a file's columns, in order. A name may come from a folder such as "year=2025" as well, but those are not
-// listed: they are found when they are asked for.
-func Header(ctx context.Context, f table.File) ([]string, error) {
-	s, err := Open(ctx, f)
+func openCSV(name string, in io.ReadCloser, d table.Dialect) (table.Source, error) {
+	s, err := csv.Open(name, in, d)
 	if err != nil {
 		return nil, err
 	}
-	defer s.Close()
-	return slices.Clone(s.Columns()), nil
+	return s, nil
 }
 
 // Blocks opens a file, reads the wanted columns as [table.Source] does, and closes it.
-func Blocks(ctx context.Context, f table.File, want []table.Column) iter.Seq2[*table.Block, error] {
+func Blocks(ctx context.Context, f table.File, d table.Dialect, want []table.Column) iter.Seq2[*table.Block, error] {
 	return func(yield func(*table.Block, error) bool) {
-		s, err := Open(ctx, f)
+		s, err := Open(ctx, f, d)
 		if err != nil {
 			yield(nil, err)
 			return

@@ -34,7 +34,7 @@ func TestSource(t *testing.T) { //nolint:paralleltest // it measures memory
 		if err := w.Close(); err != nil {
 			tb.Fatal(err)
 		}
-		s, err := parquet.Open(name, int64(buf.Len()), tabletest.NewReader(buf.Bytes()))
+		s, err := parquet.Open(name, int64(buf.Len()), tabletest.NewReader(buf.Bytes()), table.Dialect{})
 		if err != nil {
 			tb.Fatal(err)
 		}

@@ -3,12 +3,14 @@ package parquet
 import (
 	"context"
 	"encoding/binary"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"iter"
 	"math"
 	"math/big"
+	"slices"
 	"strconv"
 	"time"
 
@@ -26,12 +28,15 @@ type source struct {
 	f     *pq.File
 	names []string
 	// leaf is the leaf column of each name, -1 for a nested one.
-	leaf  []int
-	check pageCheck
+	leaf    []int
+	check   pageCheck
+	dialect table.Dialect
+	// zones are those of columns that another program kept in a zone, by name.
+	zones map[string]*time.Location
 }
 
 // Open opens the Parquet file of size bytes in r, which it closes with the source, and otherwise leaves to its caller where it returns an error.
-func Open(name string, size int64, r table.Reader) (s table.Source, err error) {
+func Open(name string, size int64, r table.Reader, d table.Dialect) (s table.Source, err error) {
 	defer guard(name, &err)
 	pf, err := openParquet(r, size, name)
 	if err != nil {
@@ -41,8 +46,12 @@ func Open(name string, size int64, r table.Reader) (s table.Source, err error) {
 	if err != nil {
 		return nil, err
 	}
-	t := &source{Reader: r, name: name, f: pf, check: pageCheck{r: r, end: end}}
-	for _, c := range pf.Root().Columns() {
+	t := &source{Reader: r, name: name, f: pf, check: pageCheck{r: r, end: end}, dialect: d, zones: pandasZones(pf)}
+	columns := pf.Root().Columns()
+	if len(columns) > maxColumns {
+		return nil, &table.SyntaxError{File: name, Msg: fmt.Sprintf("the file has more than %d columns", maxColumns), Hint: "keep the columns that say something of sales"}
+	}
+	for _, c := range columns {
 		t.names = append(t.names, c.Name())
 		if c.Leaf() && !c.Repeated() {
 			t.leaf = append(t.leaf, c.Index())
@@ -65,14 +74,68 @@ func (t *source) Close() error {
 	return t.Reader.Close()
 }
 
+// maxColumns bounds a schema.
+const maxColumns = 10_000
+
+// Typed implements [table.Source].
+func (t *source) Typed(column string, kind table.Kind) bool {
+	i := slices.Index(t.names, column)
+	if i < 0 || t.leaf[i] < 0 {
+		return true // reading it says what is wrong
+	}
+	switch of := t.f.Root().Columns()[i].Type(); kind {
+	case table.Number:
+		return numberOf(of) != nil
+	case table.Date:
+		return instantOf(of, time.UTC) != nil
+	case table.Text:
+	}
+	return true
+}
+
+// zoneOf is the zone in which the instants of a column are dates: what the dialect says, else that in which pandas kept them, else UTC.
+func (t *source) zoneOf(column string) *time.Location {
+	if zone, err := t.dialect.Location(); err == nil && zone != nil {
+		return zone
+	}
+	if zone := t.zones[column]; zone != nil {
+		return zone
+	}
+	return time.UTC
+}
+
+// pandasZones reads the zones of columns from what pandas writes beside a table. What cannot be read names none.
+func pandasZones(f *pq.File) map[string]*time.Location {
+	text, _ := f.Lookup("pandas")
+	var said struct {
+		Columns []struct {
+			Name     string `json:"field_name"`
+			Metadata struct {
+				Timezone string `json:"timezone"`
+			} `json:"metadata"`
+		} `json:"columns"`
+	}
+	zones := map[string]*time.Location{}
+	if err := json.Unmarshal([]byte(text), &said); err != nil {
+		return zones
+	}
+	for _, c := range said.Columns {
+		if zone, err := time.LoadLocation(c.Metadata.Timezone); err == nil && c.Metadata.Timezone != "" && zone != time.Local {
+			zones[c.Name] = zone
+		}
+	}
+	return zones
+}
+
 // cursor walks the values of one column of a row group.
 type cursor struct {
-	pages  pq.Pages
-	page   pq.Page
-	values pq.ValueReader
-	buf    []pq.Value
-	text   func([]byte, pq.Value) []byte
-	number func(pq.Value) float32 // nil if the column is not plainly numeric
+	pages   pq.Pages
+	page    pq.Page
+	values  pq.ValueReader
+	buf     []pq.Value
+	text    func([]byte, pq.Value) []byte
+	number  func(pq.Value) float64 // nil where the column is not numeric
+	instant instant                // nil where it has no times
 }
 
 // next fills buf with up to n values; fewer only at the end of the column.
@@ -121,7 +184,7 @@ func (t *source) Blocks(ctx context.Context, want []table.Column) iter.Seq2[*tab
 			yield(nil, err)
 			return
 		}
-		b := table.NewBuilder(t.name, want)
+		b := table.NewBuilder(t.name, want, t.dialect)
 		b.Raw = func(row int) string { return b.Render(row) }
 		var line int64
 		for i := range t.f.RowGroups() {
@@ -182,7 +245,7 @@ func (t *source) cursor(ctx context.Context, group, a int) (c *cursor, err error
 	}
 	rg := t.f.RowGroups()[group]
 	chunk := rg.ColumnChunks()[t.leaf[a]]
-	text, err := textOf(chunk.Type())
+	text, err := textOf(chunk.Type(), t.zoneOf(t.names[a]))
 	if err != nil {
 		return nil, &table.SyntaxError{File: t.name, Column: t.names[a], Msg: err.Error(), Hint: "write it as text, a number or a date"}
 	}
@@ -197,7 +260,7 @@ func (t *source) cursor(ctx context.Context, group, a int) (c *cursor, err error
 		}
 		return nil, &table.SyntaxError{File: t.name, Column: t.names[a], Msg: "the column cannot be read", Err: err, Hint: hint}
 	}
-	return &cursor{pages: chunk.Pages(), buf: make([]pq.Value, 512), text: text, number: numberOf(chunk.Type())}, nil
+	return &cursor{pages: chunk.Pages(), buf: make([]pq.Value, 512), text: text, number: numberOf(chunk.Type()), instant: instantOf(chunk.Type(), t.zoneOf(t.names[a]))}, nil
 }
 
 // fill reads n rows column by column. Faults of several columns are put in the order of rows.
@@ -229,168 +292,241 @@ func (t *source) fill(b *table.Builder, cursors []*cursor, fixed []string, n int
 	return nil
 }
 
-// taker appends values to column i of b: numbers as they are, everything else through the grammar of texts.
+// taker appends values to column i of b: numbers and times as they are, everything else as text.
 func (c *cursor) taker(b *table.Builder, i int) func(pq.Value) {
-	if col := &b.Columns[i]; col.Kind == table.Number && c.number != nil {
-		return func(v pq.Value) {
-			x := float32(math.NaN())
-			if !v.IsNull() {
-				x = c.number(v)
-			}
-			col.Numbers = append(col.Numbers, x)
-		}
-	}
+	col := &b.Columns[i]
 	var text []byte
-	return func(v pq.Value) {
-		b.Rows++
+	asText := func(v pq.Value) {
 		text = text[:0]
 		if !v.IsNull() {
 			text = c.text(text, v)
 		}
 		b.Cell(i, text)
 	}
+	switch {
+	case col.Kind == table.Number && c.number != nil:
+		return func(v pq.Value) {
+			x := float32(math.NaN())
+			if !v.IsNull() {
+				x = float32(c.number(v))
+			}
+			col.Numbers = append(col.Numbers, x)
+		}
+	case col.Kind == table.Date && c.instant != nil:
+		return func(v pq.Value) {
+			b.Rows++
+			if d, clock, ok := c.instant(v); ok && !v.IsNull() {
+				b.Time(i, d, clock)
+			} else {
+				asText(v)
+			}
+		}
+	}
+	return func(v pq.Value) {
+		b.Rows++
+		asText(v)
+	}
 }
 
-// numberOf returns how plain numeric columns are read, nil for others.
-func numberOf(t pq.Type) func(pq.Value) float32 {
-	switch l := t.LogicalType(); {
-	case t.Kind() == pq.Float:
-		return pq.Value.Float
-	case t.Kind() == pq.Double:
-		return func(v pq.Value) float32 { return float32(v.Double()) }
-	case l != nil && !signed(l) || l == nil && t.ConvertedType() != nil:
-		return nil
-	case t.Kind() == pq.Int32:
-		return func(v pq.Value) float32 { return float32(v.Int32()) }
-	case t.Kind() == pq.Int64:
-		return func(v pq.Value) float32 { return float32(v.Int64()) }
+// numberOf returns how numeric columns are read, nil for others.
+func numberOf(t pq.Type) func(pq.Value) float64 {
+	if l := t.LogicalType(); l != nil {
+		switch l := l.Value.(type) {
+		case *format.DecimalType:
+			return decimal(t.Kind(), l)
+		case *format.IntType:
+			if !l.IsSigned && t.Kind() == pq.Int64 {
+				return func(v pq.Value) float64 { return float64(v.Uint64()) }
+			}
+			if !l.IsSigned {
+				return func(v pq.Value) float64 { return float64(v.Uint32()) }
+			}
+		case *format.DateType, *format.TimestampType, *format.TimeType, *format.StringType, *format.EnumType, *format.JsonType, *format.BsonType, *format.UUIDType:
+			return nil
+		}
+	} else if c := t.ConvertedType(); c != nil { // files of older writers
+		switch *c { //nolint:exhaustive // the others read like their physical type
+		case deprecated.Date, deprecated.TimestampMillis, deprecated.TimestampMicros, deprecated.Decimal, deprecated.TimeMillis, deprecated.TimeMicros:
+			return nil
+		case deprecated.Uint8, deprecated.Uint16, deprecated.Uint32:
+			return func(v pq.Value) float64 { return float64(v.Uint32()) }
+		case deprecated.Uint64:
+			return func(v pq.Value) float64 { return float64(v.Uint64()) }
+		}
+	}
+	switch t.Kind() {
+	case pq.Float:
+		return func(v pq.Value) float64 { return float64(v.Float()) }
+	case pq.Double:
+		return pq.Value.Double
+	case pq.Int32:
+		return func(v pq.Value) float64 { return float64(v.Int32()) }
+	case pq.Int64:
+		return func(v pq.Value) float64 { return float64(v.Int64()) }
+	case pq.Boolean:
+		return func(v pq.Value) float64 {
+			if v.Boolean() {
+				return 1
+			}
+			return 0
+		}
+	case pq.Int96, pq.ByteArray, pq.FixedLenByteArray:
 	}
 	return nil
 }
 
-func signed(l *format.LogicalType) bool {
-	i, ok := l.Value.(*format.IntType)
-	return ok && i.IsSigned
-}
+// instant is a civil date and the second of its day; ok is false where there is none that far.
+type instant func(pq.Value) (d calendar.Day, clock int32, ok bool)
 
-// textOf returns how a column's values are written as text, which the cells' parsers then read: one grammar for all formats.
-func textOf(t pq.Type) (func([]byte, pq.Value) []byte, error) {
+// instantOf returns how columns of dates and times are read, nil for others. Those that are instants in UTC are told as the clocks of zone.
+func instantOf(t pq.Type, zone *time.Location) instant {
 	if l := t.LogicalType(); l != nil {
 		switch l := l.Value.(type) {
 		case *format.DateType:
-			return dateText, nil
+			return dateOf
 		case *format.TimestampType:
-			unit := time.Nanosecond
+			if !l.IsAdjustedToUTC {
+				zone = time.UTC
+			}
 			switch l.Unit.Value.(type) {
 			case *format.MilliSeconds:
-				unit = time.Millisecond
+				return instantIn(1e3, zone)
 			case *format.MicroSeconds:
-				unit = time.Microsecond
+				return instantIn(1e6, zone)
 			}
-			return instantText(unit), nil
-		case *format.DecimalType:
-			return decimal(t.Kind(), l)
-		case *format.IntType:
-			if !l.IsSigned {
-				return unsignedText(t.Kind()), nil
-			}
+			return instantIn(1e9, zone)
 		}
-	} else if c := t.ConvertedType(); c != nil { // files of older writers
-		switch *c { //nolint:exhaustive // the others read like their physical type
+		return nil
+	}
+	if c := t.ConvertedType(); c != nil { // files of older writers
+		switch *c { //nolint:exhaustive // the others are no times
 		case deprecated.Date:
-			return dateText, nil
+			return dateOf
 		case deprecated.TimestampMillis:
-			return instantText(time.Millisecond), nil
+			return instantIn(1e3, zone)
 		case deprecated.TimestampMicros:
-			return instantText(time.Microsecond), nil
-		case deprecated.Uint8, deprecated.Uint16, deprecated.Uint32, deprecated.Uint64:
-			return unsignedText(t.Kind()), nil
-		case deprecated.Decimal:
-			return nil, errors.New("the column is a decimal of an older writer, which does not say its scale")
+			return instantIn(1e6, zone)
 		}
+		return nil
+	}
+	if t.Kind() == pq.Int96 {
+		return func(v pq.Value) (calendar.Day, int32, bool) {
+			const unixEpoch = 2440588 // as a Julian day
+			x := v.Int96()            // nanoseconds of the day, then the Julian day
+			nanos, day := int64(uint64(x[0])|uint64(x[1])<<32), int64(x[2])-unixEpoch
+			if nanos < 0 || nanos >= int64(24*time.Hour) || day > math.MaxInt32/2 {
+				return 0, 0, false
+			}
+			return civil(day*86400+nanos/1e9, zone)
+		}
+	}
+	return nil
+}
+
+func dateOf(v pq.Value) (calendar.Day, int32, bool) { return calendar.Day(v.Int32()), 0, true }
+
+func instantIn(perSecond int64, zone *time.Location) instant {
+	return func(v pq.Value) (calendar.Day, int32, bool) {
+		n := v.Int64()
+		seconds := n / perSecond
+		if n%perSecond < 0 {
+			seconds--
+		}
+		return civil(seconds, zone)
+	}
+}
+
+// civil is the date and second of the day that a clock in zone shows at an instant.
+func civil(seconds int64, zone *time.Location) (calendar.Day, int32, bool) {
+	if seconds < -1<<40 || seconds > 1<<40 {
+		return 0, 0, false
+	}
+	if zone != time.UTC {
+		_, east := time.Unix(seconds, 0).In(zone).Zone()
+		seconds += int64(east)
+	}
+	d, clock := seconds/86400, seconds%86400
+	if clock < 0 {
+		d, clock = d-1, clock+86400
+	}
+	return calendar.Day(d), int32(clock), true
+}
+
+// textOf returns how a column's values are written as text.
+func textOf(t pq.Type, zone *time.Location) (func([]byte, pq.Value) []byte, error) {
+	if at := instantOf(t, zone); at != nil {
+		return func(b []byte, v pq.Value) []byte {
+			d, clock, ok := at(v)
+			if !ok {
+				return append(b, "out of range"...)
+			}
+			b = append(b, d.String()...)
+			if clock != 0 {
+				b = fmt.Appendf(b, "T%02d:%02d:%02d", clock/3600, clock/60%60, clock%60)
+			}
+			return b
+		}, nil
+	}
+	if c := t.ConvertedType(); t.LogicalType() == nil && c != nil && *c == deprecated.Decimal {
+		return nil, errors.New("the column is a decimal of an older writer, which does not say its scale")
 	}
 	switch t.Kind() {
 	case pq.Boolean:
 		return func(b []byte, v pq.Value) []byte { return strconv.AppendBool(b, v.Boolean()) }, nil
-	case pq.Int32:
-		return func(b []byte, v pq.Value) []byte { return strconv.AppendInt(b, int64(v.Int32()), 10) }, nil
-	case pq.Int64:
-		return func(b []byte, v pq.Value) []byte { return strconv.AppendInt(b, v.Int64(), 10) }, nil
-	case pq.Int96:
-		return func(b []byte, v pq.Value) []byte { return appendInt96(b, v.Int96()) }, nil
-	case pq.Float:
-		return func(b []byte, v pq.Value) []byte { return strconv.AppendFloat(b, float64(v.Float()), 'g', -1, 32) }, nil
-	case pq.Double:
-		return func(b []byte, v pq.Value) []byte { return strconv.AppendFloat(b, v.Double(), 'g', -1, 64) }, nil
 	case pq.ByteArray, pq.FixedLenByteArray:
-		return func(b []byte, v pq.Value) []byte { return append(b, v.ByteArray()...) }, nil
+		if number := numberOf(t); number == nil {
+			return func(b []byte, v pq.Value) []byte { return append(b, v.ByteArray()...) }, nil
+		}
+	case pq.Int32, pq.Int64, pq.Int96, pq.Float, pq.Double:
 	}
-	return nil, fmt.Errorf("the column has the type %s, which is not read", t)
+	number := numberOf(t)
+	if number == nil {
+		return nil, fmt.Errorf("the column has the type %s, which is not read", t)
+	}
+	switch t.LogicalType() {
+	case nil:
+		if t.Kind() == pq.Int64 && t.ConvertedType() == nil {
+			return func(b []byte, v pq.Value) []byte { return strconv.AppendInt(b, v.Int64(), 10) }, nil
+		}
+	default:
+		if l, ok := t.LogicalType().Value.(*format.IntType); ok && t.Kind() == pq.Int64 {
+			return integer(l.IsSigned), nil
+		}
+	}
+	bits := 64
+	if t.Kind() == pq.Float {
+		bits = 32
+	}
+	return func(b []byte, v pq.Value) []byte {
+		x := number(v)
+		if x == math.Trunc(x) && math.Abs(x) < 1e15 {
+			return strconv.AppendFloat(b, x, 'f', -1, bits)
+		}
+		return strconv.AppendFloat(b, x, 'g', -1, bits)
+	}, nil
 }
 
-func dateText(b []byte, v pq.Value) []byte {
-	return append(b, calendar.Day(v.Int32()).String()...)
+// integer writes integers of 64 bits, which a float64 need not hold.
+func integer(signed bool) func([]byte, pq.Value) []byte {
+	if signed {
+		return func(b []byte, v pq.Value) []byte { return strconv.AppendInt(b, v.Int64(), 10) }
+	}
+	return func(b []byte, v pq.Value) []byte { return strconv.AppendUint(b, v.Uint64(), 10) }
 }
 
-func instantText(unit time.Duration) func([]byte, pq.Value) []byte {
-	perDay := int64(24 * time.Hour / unit)
-	return func(b []byte, v pq.Value) []byte { return appendInstant(b, v.Int64(), perDay) }
-}
-
-func unsignedText(k pq.Kind) func([]byte, pq.Value) []byte {
-	if k == pq.Int64 {
-		return func(b []byte, v pq.Value) []byte { return strconv.AppendUint(b, v.Uint64(), 10) }
+// decimal reads numbers of a fixed scale, nil where it is none that is written.
+func decimal(kind pq.Kind, d *format.DecimalType) func(pq.Value) float64 {
+	if d.Scale < 0 || d.Scale > 38 {
+		return nil
 	}
-	return func(b []byte, v pq.Value) []byte { return strconv.AppendUint(b, uint64(v.Uint32()), 10) }
-}
-
-// appendInstant writes midnight as a date, and any other time so that it is no date.
-func appendInstant(b []byte, v, perDay int64) []byte {
-	d, rest := v/perDay, v%perDay
-	if rest < 0 {
-		d, rest = d-1, rest+perDay
-	}
-	if d < math.MinInt32 || d > math.MaxInt32 {
-		return append(b, "out of range"...)
-	}
-	b = append(b, calendar.Day(d).String()...)
-	if rest != 0 {
-		at := time.Duration(float64(rest) / float64(perDay) * float64(24*time.Hour)).Round(time.Second)
-		b = append(b, time.Unix(0, 0).UTC().Add(at).Format("T15:04:05")...)
-	}
-	return b
-}
-
-// appendInt96 writes the timestamps of older writers: nanoseconds of the day, then the Julian day.
-func appendInt96(b []byte, v deprecated.Int96) []byte {
-	const unixEpoch = 2440588
-	nanos := int64(uint64(v[0]) | uint64(v[1])<<32)
-	d := int64(v[2]) - unixEpoch
-	if nanos < 0 || nanos >= int64(24*time.Hour) || d > math.MaxInt32/2 {
-		return append(b, "out of range"...)
-	}
-	return appendInstant(b, d*int64(24*time.Hour)/1000+nanos/1000, int64(24*time.Hour)/1000)
-}
-
-func decimal(kind pq.Kind, d *format.DecimalType) (func([]byte, pq.Value) []byte, error) {
-	scale := int(d.Scale)
-	if scale < 0 || scale > 38 {
-		return nil, fmt.Errorf("the column is a decimal of scale %d", scale)
-	}
-	div := math.Pow10(scale)
+	div := math.Pow10(int(d.Scale))
 	switch kind {
 	case pq.Int32:
-		return func(b []byte, v pq.Value) []byte {
-			return strconv.AppendFloat(b, float64(v.Int32())/div, 'g', -1, 64)
-		}, nil
+		return func(v pq.Value) float64 { return float64(v.Int32()) / div }
 	case pq.Int64:
-		return func(b []byte, v pq.Value) []byte {
-			return strconv.AppendFloat(b, float64(v.Int64())/div, 'g', -1, 64)
-		}, nil
+		return func(v pq.Value) float64 { return float64(v.Int64()) / div }
 	default:
-		return func(b []byte, v pq.Value) []byte {
-			return strconv.AppendFloat(b, bigEndian(v.ByteArray())/div, 'g', -1, 64)
-		}, nil
+		return func(v pq.Value) float64 { return bigEndian(v.ByteArray()) / div }
 	}
 }
 

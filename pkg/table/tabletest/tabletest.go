@@ -62,7 +62,12 @@ func cell(c table.Values, row int) string {
 	case table.Number:
 		return fmt.Sprint(c.Numbers[row])
 	case table.Date:
-		return c.Days[row].String()
+		text := c.Days[row].String()
+		if len(c.Clock) > 0 && c.Clock[row] != 0 {
+			at := c.Clock[row]
+			text += fmt.Sprintf("T%02d:%02d:%02d", at/3600, at/60%60, at%60)
+		}
+		return text
 	}
 	return "?"
 }
