@@ -145,12 +145,9 @@ func (m *Model) exportRequest(ctx context.Context, env Env, b *bundle.Bundle) (r
 	if !ok {
 		return r, &Error{Kind: KindData, Op: opExport, Err: errors.New("the panel has no observed sale"), Hint: "name a model that was fitted to sales"}
 	}
-	p, assumed := forecast.UsualPlan(p, origin, b.Manifest.Horizon, nil)
-	if len(assumed) > 0 {
-		env.Log.Warn().Strs("columns", assumed).Msg("the data has no plan: what is usual is assumed")
-	}
-	if err := forecast.CheckPlan(p, origin, b.Manifest.Horizon); err != nil {
-		return r, &Error{Kind: KindData, Op: opExport, Err: err, Hint: "fit the ensemble to data with the known values up to the horizon"}
+	p, assumed := forecast.CompletePlan(p, origin, b.Manifest.Horizon, nil)
+	for _, a := range assumed {
+		env.Log.Warn().Str("column", a.Name).Int("steps", a.Steps).Msg("the plan ends before the horizon: what is usual is assumed")
 	}
 	return forecast.Request{Panel: p, Origin: origin, Horizon: b.Manifest.Horizon}, nil
 }

@@ -21,8 +21,8 @@ import (
 )
 
 // Forecast opens the ensemble's bundle, or the model that is named, and forecasts the steps after the last sale of validate's panel: forecast.parquet and
-// forecast.csv, with quantiles and without actual sales, of all series that have not ended, and forecast_totals.parquet and forecast_totals.csv, the sums of all series and by key. Where the data has no plan at all, what the model's history knows
-// of it and else what is usual is assumed, and said; a plan that ends before the horizon is KindData. Where the data lacks series of a model
+// forecast.csv, with quantiles and without actual sales, of all series that have not ended, and forecast_totals.parquet and forecast_totals.csv, the sums of all series and by key. Where the plan ends before the horizon, what the model's history
+// knows of it and else what is usual is assumed, and said, as at the origins of the backtest; with PlanKnown that is KindData. Where the data lacks series of a model
 // that is named, members read of them what its history says, and sums that they are part of are left out.
 func Forecast(ctx context.Context, env Env, o ForecastOptions) (*Result, error) {
 	var m *Model
@@ -100,7 +100,7 @@ func forecastNext(ctx context.Context, env Env, s *Step, o ForecastOptions, m *M
 			return err
 		}
 	}
-	if p, err = s.planned(ctx, b, known, p, origin, o.Horizon, m != nil); err != nil {
+	if p, err = s.planned(ctx, files, b, known, p, origin, o.Horizon, m != nil); err != nil {
 		return err
 	}
 	s.Phase("forecast", 0)
@@ -130,18 +130,44 @@ func forecastNext(ctx context.Context, env Env, s *Step, o ForecastOptions, m *M
 	return s.writePredictionsCSV(ctx, "forecast_totals.csv", totals)
 }
 
-// planned gives p a plan, where it has none: what the model's history knows of it, and what is usual.
-func (s *Step) planned(ctx context.Context, b *bundle.Bundle, known *bundle.Known, p *panel.Panel, origin calendar.Step, horizon int, foreign bool) (*panel.Panel, error) {
+// planned completes the plan of p: by what the model's history knows of it where p has none, and by what is usual, as the backtest did at
+// its origins. It says what is assumed, and where that is more than the backtest had to assume. A plan that ends before the horizon is left
+// as it is, for the model to refuse, where the figures rest on the word that the whole plan is there.
+func (s *Step) planned(ctx context.Context, files bundle.Reader, b *bundle.Bundle, known *bundle.Known, p *panel.Panel, origin calendar.Step, horizon int, foreign bool) (*panel.Panel, error) {
+	knew, err := readReach(ctx, files)
+	if err != nil {
+		return nil, err
+	}
+	none := !forecast.HasPlan(p, origin)
+	if knew != nil && knew.Promised && !none {
+		return p, nil
+	}
 	var plan func(series, covariate int, at calendar.Step) float32
 	if foreign {
-		var err error
 		if plan, err = b.Plan(ctx, p, origin, known); err != nil {
 			return nil, err
 		}
 	}
-	p, assumed := forecast.UsualPlan(p, origin, horizon, plan)
-	if len(assumed) > 0 {
-		s.Warn("the data has no plan: %s after the last sale are assumed to be as usual; add rows with what is planned, and an empty sale, for a better forecast", strings.Join(assumed, ", "))
+	p, assumed := forecast.CompletePlan(p, origin, horizon, plan)
+	if len(assumed) == 0 {
+		return p, nil
+	}
+	names := make([]string, len(assumed))
+	for i, a := range assumed {
+		if names[i] = a.Name; a.Steps < horizon {
+			names[i] = fmt.Sprintf("%s in the last %d of %d steps", a.Name, a.Steps, horizon)
+		}
+	}
+	s.Warn("the data has no plan: %s after the last sale are assumed to be as usual; add rows with what is planned, and an empty sale, for a better forecast", strings.Join(names, ", "))
+	if more := knew.MoreThan(func(column string) int {
+		for _, a := range assumed {
+			if a.Name == column {
+				return horizon - a.Steps
+			}
+		}
+		return horizon
+	}); more != "" {
+		s.Warn("the model's figures do not hold for this forecast: its backtest knew %s", more)
 	}
 	return p, nil
 }

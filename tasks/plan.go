@@ -86,20 +86,27 @@ func (f *foresight) tell(s *Step) {
 		"or say backtest.plan: known if the plan will be there in time", knew)
 }
 
-// promisedBy says whether the backtest of a model took the whole plan as known: what its figures are of.
-func promisedBy(ctx context.Context, r bundle.Reader) (bool, error) {
+// readReach reads what the backtest of a model knew of the plan: what its figures are of. nil is of nothing to be planned, and of models
+// older than such files.
+func readReach(ctx context.Context, r bundle.Reader) (*metric.Foresight, error) {
 	b, err := r.ReadFile(ctx, reachName, maxSmall)
 	if errors.Is(err, fs.ErrNotExist) || KindOf(err) == KindInputMissing {
-		return false, nil
+		return nil, nil
 	}
-	var f metric.Foresight
+	f := &metric.Foresight{}
 	if err == nil {
-		err = json.Unmarshal(b, &f)
+		err = json.Unmarshal(b, f)
 	}
 	if err != nil {
-		return false, fmt.Errorf("read what the model's backtest knew of the plan: %w", err)
+		return nil, fmt.Errorf("read what the model's backtest knew of the plan: %w", err)
 	}
-	return f.Promised, nil
+	return f, nil
+}
+
+// promisedBy says whether the backtest of a model took the whole plan as known.
+func promisedBy(ctx context.Context, r bundle.Reader) (bool, error) {
+	f, err := readReach(ctx, r)
+	return f != nil && f.Promised, err
 }
 
 // readForesight reads what the ensemble's backtest knew, with what the whole plan would be worth; nil where there is nothing to be planned.

@@ -2,6 +2,8 @@ package tasks
 
 import (
 	"encoding/json"
+	"fmt"
+	"math"
 	"slices"
 	"strings"
 	"testing"
@@ -124,11 +126,17 @@ func TestWholePlanIsKnown(t *testing.T) {
 }
 
 // What the backtest is given beyond the reach is what the forecast after the last sale assumes: the same models forecast the same from the
-// same sales.
+// same sales, where the data have no plan and where it ends before the horizon.
 func TestBacktestAssumesWhatTheForecastDoes(t *testing.T) {
+	for _, planned := range []int{0, 3} {
+		t.Run(fmt.Sprintf("%d steps planned", planned), func(t *testing.T) { assumesTheSame(t, planned) })
+	}
+}
+
+func assumesTheSame(t *testing.T, planned int) {
 	t.Parallel()
 	shape := forecasttest.Daily()
-	shape.Steps, shape.Plan = 200, 0
+	shape.Steps, shape.Plan = 200, planned
 	p := forecasttest.Panel(shape)
 	end, _ := p.End()
 	_, then, _ := tested(t, p, PlanReach)
@@ -136,7 +144,14 @@ func TestBacktestAssumesWhatTheForecastDoes(t *testing.T) {
 	for s := range all {
 		all[s] = s
 	}
-	env := trainable(t, p.PickSteps(all, p.Start[0], end-trainHorizon))
+	early := p.PickSteps(all, p.Start[0], end-trainHorizon+calendar.Step(planned))
+	for s := range early.Series() {
+		for h := range planned {
+			r, _ := early.Row(s, end-trainHorizon+calendar.Step(h+1))
+			early.Target[r], early.Observed[r] = float32(math.NaN()), false
+		}
+	}
+	env := trainable(t, early)
 	o := TrainOptions{Model: "lightgbm", Horizon: trainHorizon, Backtest: BacktestOptions{Origins: 1}, NonNegative: true, Seed: 42, Params: fewTrees}
 	if _, err := Train(t.Context(), env, o); err != nil {
 		t.Fatal(err)
@@ -144,8 +159,12 @@ func TestBacktestAssumesWhatTheForecastDoes(t *testing.T) {
 	if _, err := Ensemble(t.Context(), env, EnsembleOptions{Models: []string{"lightgbm"}, Horizon: trainHorizon, Backtest: o.Backtest, Quantiles: trainQuantiles, NonNegative: true, Seed: 42}); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := Forecast(t.Context(), env, ForecastOptions{Horizon: trainHorizon, Quantiles: trainQuantiles}); err != nil {
+	res, err := Forecast(t.Context(), env, ForecastOptions{Horizon: trainHorizon, Quantiles: trainQuantiles})
+	if err != nil {
 		t.Fatal(err)
+	}
+	if said := strings.Join(res.Warnings, " "); !strings.Contains(said, "promo") || strings.Contains(said, "do not hold") {
+		t.Errorf("%d of %d steps are planned, as the backtest knew, and the forecast says %q", planned, trainHorizon, said)
 	}
 	in, err := OpenStep(t.Context(), env.Store, "forecast")
 	if err != nil {

@@ -312,10 +312,23 @@ func TestForecastWithoutPlan(t *testing.T) {
 	p := forecasttest.Panel(shape)
 	env := trainable(t, p)
 	trainAll(t, env, []string{"lightgbm"}, Done)
-	_, err := Forecast(t.Context(), env, ForecastOptions{Horizon: trainHorizon, Quantiles: trainQuantiles})
+	o := ForecastOptions{Horizon: trainHorizon, Quantiles: trainQuantiles}
+	r, err := Forecast(t.Context(), env, o)
+	if err != nil || !strings.Contains(strings.Join(r.Warnings, " "), "promo in the last 4 of 14 steps") {
+		t.Fatalf("a plan of 10 days for 14: %+v, %v", r, err)
+	}
+	// Figures that rest on a whole plan are of no forecast that lacks the end of it.
+	known := EnsembleOptions{Models: []string{"lightgbm"}, Horizon: trainHorizon, Backtest: BacktestOptions{Origins: 2, Plan: PlanKnown}, Quantiles: trainQuantiles, NonNegative: true, Seed: 42}
+	if _, err := Train(t.Context(), env, TrainOptions{Model: "lightgbm", Horizon: trainHorizon, Backtest: known.Backtest, NonNegative: true, Seed: 42, Params: fewTrees}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Ensemble(t.Context(), env, known); err != nil {
+		t.Fatal(err)
+	}
+	_, err = Forecast(t.Context(), env, o)
 	end, _ := p.End()
 	if KindOf(err) != KindData || HintOf(err) == "" {
-		t.Fatalf("a plan of 10 days for 14: %v", err)
+		t.Fatalf("a plan of 10 days for 14, where the whole was promised: %v", err)
 	}
 	for _, part := range []string{"S00", "I00", "promo", p.Frequency.Day(end + 11).String(), p.Frequency.Day(end + 14).String()} {
 		if !strings.Contains(err.Error(), part) {

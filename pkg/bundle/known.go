@@ -30,6 +30,7 @@ type Known struct {
 	// Index finds a series by the [JoinID] of its key values.
 	Index map[string]int
 
+	reach  *forecast.Reach // what is not assumed of the plan; nil where nothing is
 	closed []int
 	alive  []int // the series that have not ended at End
 	served map[*member.Model]*global.Served
@@ -58,7 +59,13 @@ func (b *Bundle) recall(ctx context.Context) (*Known, error) {
 	if k.End, ok = p.End(); !ok {
 		return nil, errors.New("open bundle: its history has no sale")
 	}
-	k.Panel, k.Assumed = forecast.UsualPlan(p, k.End, b.Manifest.Horizon, nil)
+	var assumed []forecast.Assumed
+	if k.Panel, assumed = forecast.CompletePlan(p, k.End, b.Manifest.Horizon, nil); len(assumed) > 0 {
+		k.reach = forecast.ReachOf(p, k.End, b.Manifest.Horizon)
+	}
+	for _, a := range assumed {
+		k.Assumed = append(k.Assumed, a.Name)
+	}
 	k.Index = make(map[string]int, k.Panel.Series())
 	for s := range k.Panel.Series() {
 		k.Index[JoinID(k.Panel.ID(s))] = s
@@ -101,8 +108,8 @@ func (b *Bundle) Beside(ctx context.Context, p *panel.Panel, origin calendar.Ste
 	return k, k.prepare(ctx, b)
 }
 
-// Plan returns what the history knows of the plan of p's series, for [forecast.UsualPlan]; nil where p has a plan after the origin, or the
-// history has none. k is what [Bundle.Beside] returned of p.
+// Plan returns what the history knows of the plan of p's series, for [forecast.CompletePlan]; nil where p has a plan after the origin, or
+// the history has none. k is what [Bundle.Beside] returned of p.
 func (b *Bundle) Plan(ctx context.Context, p *panel.Panel, origin calendar.Step, k *Known) (func(series, covariate int, at calendar.Step) float32, error) {
 	planned := slices.ContainsFunc(p.Covariates, func(c panel.Covariate) bool { return c.Role == panel.KnownFuture })
 	if !planned || forecast.HasPlan(p, origin) || k == nil && !b.HasHistory() {
@@ -114,7 +121,7 @@ func (b *Bundle) Plan(ctx context.Context, p *panel.Panel, origin calendar.Step,
 			return nil, err
 		}
 	}
-	if len(k.Assumed) > 0 || !slices.Equal(columnsOf(p), columnsOf(k.Panel)) {
+	if !slices.Equal(columnsOf(p), columnsOf(k.Panel)) {
 		return nil, nil
 	}
 	place := make([]int, p.Series())
@@ -207,7 +214,7 @@ func (k *Known) whole(p *panel.Panel, origin calendar.Step) bool {
 // Planned is what the history knows of a known-future covariate: NaN where it knows nothing, also where only what is usual is assumed.
 func (k *Known) Planned(s, covariate int, at calendar.Step) float32 {
 	r, ok := k.Panel.Row(s, at)
-	if !ok || at > k.End && len(k.Assumed) > 0 {
+	if !ok || at > k.End && k.reach != nil && !k.reach.Knows(s, covariate, int(at-k.End)) {
 		return float32(math.NaN())
 	}
 	return k.Panel.Covariates[covariate].Values[r]

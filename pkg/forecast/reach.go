@@ -72,6 +72,16 @@ func ReachOf(p *panel.Panel, end calendar.Step, horizon int) *Reach {
 	return r
 }
 
+// Knows says whether the value of covariate c of series s is known h steps after the last sale, 1 or more.
+func (r *Reach) Knows(s, c, h int) bool {
+	for i := range r.Columns {
+		if r.Columns[i].covariate == c {
+			return h <= r.Horizon && r.Columns[i].known[s*r.Horizon+h-1]
+		}
+	}
+	return false
+}
+
 // Whole says whether every column is known up to the horizon, so that nothing has to be assumed.
 func (r *Reach) Whole() bool { return len(r.Short()) == 0 }
 

@@ -103,7 +103,7 @@ func TestPlanIsWhatTheForecastAssumes(t *testing.T) {
 	for s := range all {
 		all[s] = s
 	}
-	then, _ := forecast.UsualPlan(p.PickSteps(all, math.MinInt32, origin), origin, horizon, nil)
+	then, _ := forecast.CompletePlan(p.PickSteps(all, math.MinInt32, origin), origin, horizon, nil)
 	for s := range p.Series() {
 		for h := 1; h <= horizon; h++ {
 			a, ok := known.Row(s, origin+calendar.Step(h))

@@ -22,12 +22,18 @@ func HasPlan(p *panel.Panel, origin calendar.Step) bool {
 	return false
 }
 
-// UsualPlan returns p itself where it has any row after the origin. Else it returns a copy that goes on for horizon steps: with the
-// known-future values that known tells of a series, a covariate and a step after the origin, and where known is nil or answers NaN with
-// what is usual: the median of the last usualWindow values on the same weekday, or of the last steps of weekly and monthly data. It says
-// the names of the columns of which something is assumed to be as usual.
-func UsualPlan(p *panel.Panel, origin calendar.Step, horizon int, known func(series, covariate int, at calendar.Step) float32) (*panel.Panel, []string) {
-	if HasPlan(p, origin) || !slices.ContainsFunc(p.Covariates, func(c panel.Covariate) bool { return c.Role == panel.KnownFuture }) {
+// Assumed is a known-future covariate of which something is assumed to be as usual: at most Steps of a series' steps up to the horizon.
+type Assumed struct {
+	Name  string
+	Steps int
+}
+
+// CompletePlan returns p with a value of every known-future covariate at each of the horizon steps after origin: the one that p has; else
+// the one that known tells of a series, a covariate and a step; else, or where known is nil or answers NaN, what is usual, as [Reach.At]
+// assumes it at the origins of a backtest: a median of the last usualWindow values up to the origin (see [Usual]). It returns p itself where
+// nothing lacks, and says of which covariates something is assumed. Series that have ended are completed and not counted.
+func CompletePlan(p *panel.Panel, origin calendar.Step, horizon int, known func(series, covariate int, at calendar.Step) float32) (*panel.Panel, []Assumed) {
+	if planned(p, origin, horizon) {
 		return p, nil
 	}
 	q := *p
@@ -37,38 +43,67 @@ func UsualPlan(p *panel.Panel, origin calendar.Step, horizon int, known func(ser
 		q.Covariates[c].Values = make([]float32, 0, p.Rows()+p.Series()*horizon)
 	}
 	nan := float32(math.NaN())
-	assumed := make([]bool, len(p.Covariates))
+	assumed := make([]int, len(p.Covariates))
 	for s := range p.Start {
 		lo, hi := p.Span(s)
-		added := int(origin) + horizon - (int(p.Start[s]) + hi - lo - 1)
+		past := int(origin-p.Start[s]) + 1
+		added := max(0, past+horizon-(hi-lo))
 		q.Target = append(append(q.Target, p.Target[lo:hi]...), slices.Repeat([]float32{nan}, added)...)
 		q.Observed = append(append(q.Observed, p.Observed[lo:hi]...), make([]bool, added)...)
 		for c, from := range p.Covariates {
 			to := append(q.Covariates[c].Values, from.Values[lo:hi]...)
-			for h := range added {
-				v := nan
-				if from.Role == panel.KnownFuture {
-					if known != nil {
-						v = known(s, c, p.Start[s]+calendar.Step(hi-lo+h))
-					}
-					if v != v {
-						assumed[c] = true
-						v = Usual(from.Values[lo:hi], hi-lo+h, p.Frequency)
-					}
-				}
-				to = append(to, v)
-			}
+			to = append(to, slices.Repeat([]float32{nan}, added)...)
 			q.Covariates[c].Values = to
+			if from.Role != panel.KnownFuture {
+				continue
+			}
+			own, steps := to[len(to)-(hi-lo)-added:], 0
+			history := from.Values[lo : lo+min(max(0, past), hi-lo)]
+			for at := max(0, past); at < past+horizon; at++ {
+				if own[at] == own[at] {
+					continue
+				}
+				if known != nil {
+					own[at] = known(s, c, p.Start[s]+calendar.Step(at))
+				}
+				if own[at] != own[at] {
+					own[at] = Usual(history, at, p.Frequency)
+					steps++
+				}
+			}
+			if !p.Ended(s, origin) {
+				assumed[c] = max(assumed[c], steps)
+			}
 		}
 		q.Offsets = append(q.Offsets, len(q.Target))
 	}
-	var names []string
-	for c, usual := range assumed {
-		if usual {
-			names = append(names, p.Covariates[c].Name)
+	var out []Assumed
+	for c, steps := range assumed {
+		if steps > 0 {
+			out = append(out, Assumed{p.Covariates[c].Name, steps})
 		}
 	}
-	return &q, names
+	return &q, out
+}
+
+// planned says whether every known-future covariate has a value at each of the horizon steps after origin.
+func planned(p *panel.Panel, origin calendar.Step, horizon int) bool {
+	for s := range p.Start {
+		if p.Ended(s, origin) {
+			continue
+		}
+		for c := range p.Covariates {
+			if p.Covariates[c].Role != panel.KnownFuture {
+				continue
+			}
+			for at := max(origin, p.Start[s]-1) + 1; at <= origin+calendar.Step(horizon); at++ {
+				if r, ok := p.Row(s, at); !ok || p.Covariates[c].Values[r] != p.Covariates[c].Values[r] {
+					return false
+				}
+			}
+		}
+	}
+	return true
 }
 
 // Usual is what is usual of a covariate's history at an index, for the frequency of the panel: the lower median of the last known

@@ -10,7 +10,7 @@ import (
 	"salescast/pkg/panel"
 )
 
-func TestUsualPlan(t *testing.T) {
+func TestCompletePlan(t *testing.T) {
 	t.Parallel()
 	const days, horizon = 70, 10
 	first, ok := calendar.Frequency{Unit: calendar.Daily}.Step(calendar.DateOf(2024, 1, 1)) // a Monday
@@ -41,8 +41,8 @@ func TestUsualPlan(t *testing.T) {
 	if forecast.HasPlan(p, origin) {
 		t.Error("a panel that ends at the origin has a plan")
 	}
-	q, names := forecast.UsualPlan(p, origin, horizon, nil)
-	if !forecast.HasPlan(q, origin) || !slices.Equal(names, []string{"closed", "promo"}) {
+	q, names := forecast.CompletePlan(p, origin, horizon, nil)
+	if !forecast.HasPlan(q, origin) || !slices.Equal(names, []forecast.Assumed{{Name: "closed", Steps: horizon}, {Name: "promo", Steps: horizon}}) {
 		t.Errorf("columns %v", names)
 	}
 	for s := range p.Start {
@@ -78,7 +78,7 @@ func TestUsualPlan(t *testing.T) {
 		t.Errorf("the origin moved to %v", end)
 	}
 	p.Covariates = p.Covariates[2:]
-	if same, names := forecast.UsualPlan(p, origin, horizon, nil); same != p || names != nil {
+	if same, names := forecast.CompletePlan(p, origin, horizon, nil); same != p || names != nil {
 		t.Errorf("without known-future columns: %v", names)
 	}
 }

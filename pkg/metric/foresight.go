@@ -62,6 +62,25 @@ func (f *Foresight) Knew() string {
 	return said + "; beyond that what is usual is assumed, as it is in the forecast"
 }
 
+// MoreThan names the columns of which an evaluation knew more steps than has tells, as the end of a sentence that begins with "its backtest
+// knew"; "" where it knew no more. What was promised counts as known. A nil Foresight knows of nothing.
+func (f *Foresight) MoreThan(has func(column string) int) string {
+	if f == nil {
+		return ""
+	}
+	var out []string
+	for _, c := range f.Columns {
+		knew := c.Least
+		if f.Promised {
+			knew = f.Horizon
+		}
+		if n := has(c.Name); knew > n {
+			out = append(out, fmt.Sprintf("%s for %d steps, these data know %d", c.Name, knew, n))
+		}
+	}
+	return strings.Join(out, "; ")
+}
+
 // Worth says what the primary model would miss, were the plan known that the data lack; "" where nothing is to be said.
 func (d *Document) Worth() string {
 	for i := range d.Models {
