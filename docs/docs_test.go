@@ -118,7 +118,7 @@ func rules(t *testing.T) map[string]bool {
 			t.Fatal(err)
 		}
 		for _, m := range targets.FindAllStringSubmatch(string(b), -1) {
-			for _, n := range strings.Fields(m[1]) {
+			for n := range strings.FieldsSeq(m[1]) {
 				out[n] = true
 			}
 		}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"runtime"
+	"strconv"
 	"testing"
 
 	"salescast/pkg/calendar"
@@ -33,7 +34,7 @@ func TestGridRowsAreThoseOfThePanel(t *testing.T) {
 		rows := randomSales(rng, 1+rng.IntN(12), 1+rng.IntN(60))
 		o := panel.BuilderOptions{Frequency: "D", NewSeries: seed%2 == 0}
 		for i := range 3 { // plans, of known series and of new ones
-			rows = append(rows, sale{fmt.Sprint("s", i), "i0", calendar.Day(18100 + rng.IntN(40)), nan, 1}, sale{"new", fmt.Sprint(i), calendar.Day(18070 + rng.IntN(40)), nan, 1})
+			rows = append(rows, sale{fmt.Sprint("s", i), "i0", calendar.Day(18100 + rng.IntN(40)), nan, 1}, sale{"new", strconv.Itoa(i), calendar.Day(18070 + rng.IntN(40)), nan, 1})
 		}
 		b := builderOf(t, o, rows)
 		f, err := b.Frequency()
@@ -64,7 +65,7 @@ func TestAHugeGridIsNotMade(t *testing.T) {
 	t.Parallel()
 	var rows []sale
 	for s := range 1000 {
-		rows = append(rows, sale{"s", fmt.Sprint(s), calendar.DateOf(1970, 1, 1), 1, 0}, sale{"s", fmt.Sprint(s), calendar.DateOf(2200, 12, 16), 1, 0})
+		rows = append(rows, sale{"s", strconv.Itoa(s), calendar.DateOf(1970, 1, 1), 1, 0}, sale{"s", strconv.Itoa(s), calendar.DateOf(2200, 12, 16), 1, 0})
 	}
 	b := builderOf(t, panel.BuilderOptions{Frequency: "D"}, rows)
 	var before, after runtime.MemStats

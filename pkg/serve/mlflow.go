@@ -98,7 +98,7 @@ func (s *Server) readInvocation(r *http.Request) (*table, invocationParams, erro
 			return nil, p, bodyProblem(err)
 		}
 		t := &table{}
-		return t, p, t.csv(string(b), s.limits())
+		return t, p, t.csv(r.Context(), string(b), s.limits())
 	case "application/json":
 	default:
 		return nil, p, &problem{http.StatusUnsupportedMediaType, codeMediaType, "the content type is " + clip(kind), "send application/json or text/csv"}

@@ -291,7 +291,7 @@ func (in *intake) decodeRows(r *http.Request, v any, l limits, rows map[string]*
 			return bodyless(err)
 		}
 		if to, ok := rows[name.String()]; ok {
-			if err := to.read(d, l); err != nil {
+			if err := to.read(r.Context(), d, l); err != nil {
 				return err
 			}
 			continue
@@ -361,7 +361,7 @@ func readForecast(r *http.Request, in *intake, l limits) (*forecastRequest, erro
 	if len(in.body) == 0 {
 		return nil, bad("the body is empty").hint("its first line names the columns")
 	}
-	if err := q.history.csv(string(in.body), l); err != nil {
+	if err := q.history.csv(r.Context(), string(in.body), l); err != nil {
 		return nil, err
 	}
 	if q.history.Rows == 0 {

@@ -83,8 +83,8 @@ func (t *table) tooLong(l limits) error {
 }
 
 // read reads rows as JSON records, as a JSON object of columns, or as CSV in a JSON string; null is none.
-func (t *table) read(d *jsontext.Decoder, l limits) error {
-	switch d.PeekKind() {
+func (t *table) read(ctx context.Context, d *jsontext.Decoder, l limits) error {
+	switch d.PeekKind() { //nolint:exhaustive // all else is no table
 	case '[':
 		return t.records(d, l)
 	case '{':
@@ -94,7 +94,7 @@ func (t *table) read(d *jsontext.Decoder, l limits) error {
 		if err != nil {
 			return bad("rows are no valid JSON string")
 		}
-		return t.csv(text.String(), l)
+		return t.csv(ctx, text.String(), l)
 	case 'n':
 		return d.SkipValue()
 	}
@@ -280,7 +280,7 @@ func plain(err error) error {
 }
 
 // csv reads text whose first line names the columns.
-func (t *table) csv(text string, l limits) error {
+func (t *table) csv(ctx context.Context, text string, l limits) error {
 	in, err := csv.Open("", io.NopCloser(strings.NewReader(text)), source.Dialect{})
 	if err != nil {
 		return csvProblem(err)
@@ -294,15 +294,15 @@ func (t *table) csv(text string, l limits) error {
 		}
 		want = append(want, source.Column{Name: name, Kind: source.Text, Dictionary: t.Columns[c].Dictionary})
 	}
-	for b, err := range in.Blocks(context.Background(), want) { //nolint:contextcheck // the text is in memory, and its length is bounded
+	for b, err := range in.Blocks(ctx, want) {
 		if errors.Is(err, source.ErrNoRows) {
 			return nil
 		}
 		if err != nil {
 			return csvProblem(err)
 		}
-		for _, f := range b.Faults {
-			why := "the text is not UTF-8"
+		if len(b.Faults) > 0 {
+			f, why := b.Faults[0], "the text is not UTF-8"
 			if f.Kind == source.WrongFields {
 				why = "wrong number of fields"
 			}

@@ -86,7 +86,7 @@ func TestForms(t *testing.T) {
 	} {
 		got := &table{}
 		d := jsontext.NewDecoder(bytes.NewBufferString(text))
-		if err := whole(d, got.read(d, limits{rows: 2, columns: 3})); err != nil || got.Rows != 2 {
+		if err := whole(d, got.read(t.Context(), d, limits{rows: 2, columns: 3})); err != nil || got.Rows != 2 {
 			t.Fatalf("%s: %d rows, %v", text, got.Rows, err)
 		}
 		var cells []string
@@ -98,7 +98,7 @@ func TestForms(t *testing.T) {
 		}
 		for _, l := range []limits{{rows: 1, columns: 3}, {rows: 2, columns: 2}} {
 			d := jsontext.NewDecoder(bytes.NewBufferString(text))
-			if err := new(table).read(d, l); err == nil {
+			if err := new(table).read(t.Context(), d, l); err == nil {
 				t.Errorf("%s: is read within %+v", text, l)
 			}
 		}
@@ -129,7 +129,7 @@ func BenchmarkRead(b *testing.B) {
 			for b.Loop() {
 				d := jsontext.NewDecoder(bytes.NewBuffer(raw))
 				var t table
-				if err := t.read(d, limits{rows: 1e6, columns: 500}); err != nil || t.Rows != 1215 {
+				if err := t.read(b.Context(), d, limits{rows: 1e6, columns: 500}); err != nil || t.Rows != 1215 {
 					b.Fatal(t.Rows, err)
 				}
 			}

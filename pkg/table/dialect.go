@@ -2,6 +2,7 @@ package table
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 )
@@ -31,10 +32,8 @@ var separators = []string{",", ";", "\t", "|"}
 // Check finds words that no dialect has.
 func (d Dialect) Check() error {
 	among := func(name, v string, words ...string) error {
-		for _, w := range append(words, "") {
-			if v == w {
-				return nil
-			}
+		if v == "" || slices.Contains(words, v) {
+			return nil
 		}
 		return fmt.Errorf("%s: %q is not one of %q", name, v, words)
 	}

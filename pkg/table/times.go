@@ -186,7 +186,7 @@ type parts struct {
 // date is the day of a shape that has one.
 func (p *parts) date() (calendar.Day, bool) {
 	y, m, d := p.year, p.month, p.day
-	switch p.shape {
+	switch p.shape { //nolint:exhaustive // the others say their day
 	case shapeMonth:
 		d = 1
 	case shapeQuarter:

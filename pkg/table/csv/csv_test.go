@@ -170,8 +170,12 @@ func BenchmarkRows(b *testing.B) {
 				b.SetBytes(int64(len(text)))
 				for b.Loop() {
 					want := []table.Column{
-						{Name: "store", Kind: table.Text, Dictionary: &panel.Dictionary{}}, {Name: "item", Kind: table.Text, Dictionary: &panel.Dictionary{}},
-						{Name: "date", Kind: table.Date}, {Name: "sales", Kind: table.Number}, {Name: "promo", Kind: table.Number, Flag: true}, {Name: "price", Kind: table.Number, Flag: true},
+						{Name: "store", Kind: table.Text, Dictionary: &panel.Dictionary{}},
+						{Name: "item", Kind: table.Text, Dictionary: &panel.Dictionary{}},
+						{Name: "date", Kind: table.Date},
+						{Name: "sales", Kind: table.Number},
+						{Name: "promo", Kind: table.Number, Flag: true},
+						{Name: "price", Kind: table.Number, Flag: true},
 					}
 					d := table.Dialect{Encoding: "utf-8", Separator: ",", Decimal: ".", Thousands: "none", Times: table.YMD}
 					if name == "european" {

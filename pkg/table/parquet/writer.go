@@ -24,38 +24,47 @@ type Leaf struct {
 	node pq.Node
 }
 
+// FloatLeaf is a column of 32-bit floats, NaN among them.
 func FloatLeaf(name string) Leaf {
 	return Leaf{name, pq.Encoded(pq.Leaf(pq.FloatType), &pq.Plain)}
 }
 
+// NullableFloatLeaf is one in which NaN is written as null.
 func NullableFloatLeaf(name string) Leaf {
 	return Leaf{name, pq.Optional(pq.Encoded(pq.Leaf(pq.FloatType), &pq.Plain))}
 }
 
+// DoubleLeaf is a column of 64-bit floats, NaN among them.
 func DoubleLeaf(name string) Leaf {
 	return Leaf{name, pq.Encoded(pq.Leaf(pq.DoubleType), &pq.Plain)}
 }
 
+// NullableDoubleLeaf is one in which NaN is written as null.
 func NullableDoubleLeaf(name string) Leaf {
 	return Leaf{name, pq.Optional(pq.Encoded(pq.Leaf(pq.DoubleType), &pq.Plain))}
 }
 
+// TextLeaf is a column of UTF-8 texts, with a dictionary.
 func TextLeaf(name string) Leaf {
 	return Leaf{name, pq.Encoded(pq.String(), &pq.RLEDictionary)}
 }
 
+// DateLeaf is a column of days.
 func DateLeaf(name string) Leaf {
 	return Leaf{name, pq.Encoded(pq.Date(), &pq.DeltaBinaryPacked)}
 }
 
+// IntLeaf is a column of signed integers of 8, 16 or 32 bits, with a dictionary.
 func IntLeaf(name string, bits int) Leaf {
 	return Leaf{name, pq.Encoded(pq.Int(bits), &pq.RLEDictionary)}
 }
 
+// LongLeaf is a column of 64-bit integers.
 func LongLeaf(name string) Leaf {
 	return Leaf{name, pq.Encoded(pq.Int(64), &pq.DeltaBinaryPacked)}
 }
 
+// BoolLeaf is a column of truth values.
 func BoolLeaf(name string) Leaf { return Leaf{name, pq.Leaf(pq.BooleanType)} }
 
 // orderedGroup is a pq.Group that keeps the order of its columns and takes any name.
@@ -99,6 +108,7 @@ func (t *Writer) Err() error { return t.err }
 // SetMetadata puts a text under a name into the footer.
 func (t *Writer) SetMetadata(name, text string) { t.w.SetKeyValueMetadata(name, text) }
 
+// NewWriter writes to w a table with these columns, in their order; names are neither empty nor given twice.
 func NewWriter(w io.Writer, leaves []Leaf) (*Writer, error) {
 	g := orderedGroup{Group: pq.Group{}}
 	for _, l := range leaves {
@@ -153,6 +163,7 @@ func (t *Writer) Floats(c int, xs []float32) {
 	}
 }
 
+// NullableFloats writes a column of [NullableFloatLeaf].
 func (t *Writer) NullableFloats(c int, xs []float32) {
 	null := pq.NullValue().Level(0, 0, c)
 	writeColumn(t, c, xs, func(x float32) pq.Value {
@@ -163,8 +174,10 @@ func (t *Writer) NullableFloats(c int, xs []float32) {
 	})
 }
 
+// Doubles writes a column of [DoubleLeaf].
 func (t *Writer) Doubles(c int, xs []float64) { writeColumn(t, c, xs, pq.DoubleValue) }
 
+// NullableDoubles writes a column of [NullableDoubleLeaf].
 func (t *Writer) NullableDoubles(c int, xs []float64) {
 	null := pq.NullValue().Level(0, 0, c)
 	writeColumn(t, c, xs, func(x float64) pq.Value {
@@ -175,16 +188,21 @@ func (t *Writer) NullableDoubles(c int, xs []float64) {
 	})
 }
 
+// Days writes a column of [DateLeaf].
 func (t *Writer) Days(c int, xs []calendar.Day) {
 	writeColumn(t, c, xs, func(d calendar.Day) pq.Value { return pq.Int32Value(int32(d)) })
 }
 
+// Ints writes a column of [IntLeaf].
 func (t *Writer) Ints(c int, xs []int32) { writeColumn(t, c, xs, pq.Int32Value) }
 
+// Longs writes a column of [LongLeaf].
 func (t *Writer) Longs(c int, xs []int64) { writeColumn(t, c, xs, pq.Int64Value) }
 
+// Bools writes a column of [BoolLeaf].
 func (t *Writer) Bools(c int, xs []bool) { writeColumn(t, c, xs, pq.BooleanValue) }
 
+// Texts writes a column of [TextLeaf].
 func (t *Writer) Texts(c int, xs []string) {
 	writeColumn(t, c, xs, func(s string) pq.Value { return pq.ByteArrayValue([]byte(s)) })
 }
@@ -229,6 +247,7 @@ func (t *Writer) EndRowGroup() error {
 	return t.err
 }
 
+// Close ends the file; the writer below stays open.
 func (t *Writer) Close() error {
 	if err := t.EndRowGroup(); err != nil {
 		return err
