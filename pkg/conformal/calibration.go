@@ -18,6 +18,9 @@ type Errors struct {
 	Series, Horizon, Window []int32
 	Windows                 int
 	Forecast, Actual        []float64
+	// Size, where it is not nil, is for each row the size of a sale of a series of which most steps sell nothing, see [Counts]; 0 for rows
+	// of other series, and below 0 for rows that only say something of such series and have no size.
+	Size []float64
 }
 
 // Add appends one row, and says whether it did.
@@ -29,6 +32,28 @@ func (e *Errors) Add(series, horizon, window int, forecast, actual float64) bool
 	e.Forecast, e.Actual = append(e.Forecast, forecast), append(e.Actual, actual)
 	e.Windows = max(e.Windows, window+1)
 	return true
+}
+
+// without are the errors of rows without a size, and their features; all of them where too few are left to learn from.
+func (e Errors) without(x *panel.Frame) (Errors, *panel.Frame) {
+	var kept []int
+	for i, z := range e.Size {
+		if z == 0 {
+			kept = append(kept, i)
+		}
+	}
+	if len(kept) < countRows {
+		return e, x
+	}
+	out := Errors{Windows: e.Windows}
+	for _, i := range kept {
+		out.Add(int(e.Series[i]), int(e.Horizon[i]), int(e.Window[i]), e.Forecast[i], e.Actual[i])
+	}
+	out.Windows = e.Windows
+	if x != nil {
+		x = Rows(x, kept)
+	}
+	return out, x
 }
 
 // Options hold what [Fit] does not learn.
@@ -55,7 +80,7 @@ type Calibration struct {
 	// Quantiles are those of the standardised errors, one per level, widened for drift and centred.
 	Quantiles []float64 `json:"quantiles"`
 	Exponent  float64   `json:"exponent"`
-	// Mean is the mean forecast of each series during validation; 0 for a series that was not in it.
+	// Mean is the mean of what each series was forecast to sell and sold during validation; 0 for a series that was not in it.
 	Mean []float64 `json:"mean"`
 	// Scale is the mean absolute error of each series per unit of g, shrunk to that of all series.
 	Scale []float64 `json:"scale"`
@@ -67,6 +92,8 @@ type Calibration struct {
 	Rows        int  `json:"rows"`
 	Windows     int  `json:"windows"`
 	NonNegative bool `json:"non_negative"`
+	// Counts are for series of which most steps sell nothing; nil where there were too few such errors.
+	Counts *Counts `json:"counts,omitempty"`
 	// Sizes multiplies the scale; nil where nothing was learned.
 	Sizes *Sizes `json:"sizes,omitempty"`
 }
@@ -114,6 +141,9 @@ func Fit(ctx context.Context, e Errors, series int, o Options) (*Calibration, er
 		return nil, ErrNoErrors
 	}
 	c := &Calibration{Levels: o.Levels, Exponent: exponent, Rows: len(e.Series), Windows: e.Windows, NonNegative: o.NonNegative}
+	if c.fitCounts(e); c.Counts != nil {
+		e, o.Features = e.without(o.Features)
+	}
 	c.fitSeries(e, series)
 	sigma := make([]float64, len(e.Series))
 	for i, s := range e.Series {
@@ -153,7 +183,8 @@ func (c *Calibration) fitSeries(e Errors, series int) {
 	var total float64
 	for i, s := range e.Series {
 		rows[s]++
-		c.Mean[s] += e.Forecast[i]
+		// Of a series that was forecast to sell next to nothing, and sold, the forecast alone would make a scale without bound.
+		c.Mean[s] += (e.Forecast[i] + e.Actual[i]) / 2
 		total += e.Forecast[i]
 	}
 	// A series forecast to be 0 all the time still has errors of some size.
@@ -347,7 +378,7 @@ func mean(v []float64) float64 {
 const Unseen = -1
 
 // Apply writes the quantiles of point, the forecasts of one series for horizons 1 to len(point), into dst: len(c.Levels) for each,
-// non-decreasing. The median is the point forecast itself. series is its index at Fit, or Unseen. size has the factors
+// non-decreasing. The quantile at level 0.5 is the point forecast itself, and those on its sides are on its sides. series is its index at Fit, or Unseen. size has the factors
 // that c.Sizes gives each point, nil without Sizes. A NaN point has NaN quantiles.
 func (c *Calibration) Apply(series int, point, size, dst []float64) {
 	mean, scale := 0.0, c.UnseenScale
@@ -375,7 +406,13 @@ func (c *Calibration) apply(mean, scale float64, quantiles, point, size, dst []f
 		}
 		for k := range q {
 			q[k] = f + sigma*quantiles[k]
-			if c.Levels[k] == 0.5 {
+			switch {
+			case math.IsNaN(f):
+			case c.Levels[k] < 0.5:
+				q[k] = min(q[k], f)
+			case c.Levels[k] > 0.5:
+				q[k] = max(q[k], f)
+			default:
 				q[k] = f
 			}
 			if c.NonNegative {

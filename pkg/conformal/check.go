@@ -35,6 +35,9 @@ func (c *Calibration) Check(series int) error {
 			return fmt.Errorf("the sizes of errors have the power %g, not 0 to 1", z.Power)
 		}
 	}
+	if err := c.Counts.check(len(c.Levels)); err != nil {
+		return err
+	}
 	return checkFinite(numbers...)
 }
 

@@ -28,8 +28,8 @@ func (c *Calibration) Individual(e Errors, dates int) (own Individual, ok bool) 
 		return own, false
 	}
 	n := float64(len(e.Actual))
-	for _, f := range e.Forecast {
-		own.Mean += f / n
+	for i, f := range e.Forecast {
+		own.Mean += (f + e.Actual[i]) / 2 / n
 	}
 	own.Mean = max(own.Mean, 1e-9)
 	u := make([]float64, len(e.Actual))

@@ -24,11 +24,13 @@ func Calibrate(ctx context.Context, p *panel.Panel, windows []Window, points [][
 			if !Mature(p, s, origin) {
 				continue
 			}
+			size := pastOf(p, s, origin).size
 			for h := 1; h <= horizon; h++ {
 				if r, ok := p.Row(s, origin+calendar.Step(h)); ok && p.Observed[r] {
 					i := s*horizon + h - 1
 					if e.Add(s, h, w, points[w][i], float64(p.Target[r])) {
 						kept = append(kept, i)
+						e.Size = append(e.Size, size)
 					}
 				}
 			}
@@ -60,7 +62,7 @@ func spread(ctx context.Context, c *conformal.Calibration, p *panel.Panel, plan 
 		if size != nil {
 			own = size[a:b]
 		}
-		c.Apply(series(s), point[a:b], own, dst[a*n:b*n])
+		quantilesOf(c, series(s), pastOf(p, s, origin), point[a:b], own, dst[a*n:b*n])
 		if !Mature(p, s, origin) {
 			widen(p, s, origin, point[a:b], c.Levels, dst[a*n:b*n])
 		}

@@ -162,6 +162,7 @@ func (m *Model) quantiles(ctx context.Context, r forecast.Request, out *forecast
 	for s, own := range individual {
 		a, b := s*r.Horizon, (s+1)*r.Horizon
 		m.calibration.ApplyOwn(own, out.Point[a:b], all[a*n:b*n])
+		pastOf(r.Panel, s, r.Origin).bound(out.Point[a:b], all[a*n:b*n])
 	}
 	for i := range out.Point {
 		q := out.QuantilesAt(i)
@@ -216,7 +217,9 @@ func Uncalibrated(ctx context.Context, r forecast.Request, out *forecast.Predict
 		}
 	}
 	for s := range r.Panel.Series() {
-		if n, k := r.Horizon, len(r.Levels); !Mature(r.Panel, s, r.Origin) {
+		n, k := r.Horizon, len(r.Levels)
+		pastOf(r.Panel, s, r.Origin).bound(out.Point[s*n:(s+1)*n], out.Quantiles[s*n*k:(s+1)*n*k])
+		if !Mature(r.Panel, s, r.Origin) {
 			widen(r.Panel, s, r.Origin, out.Point[s*n:(s+1)*n], r.Levels, out.Quantiles[s*n*k:(s+1)*n*k])
 		}
 	}

@@ -29,7 +29,7 @@ func (m *Model) individuals(ctx context.Context, r forecast.Request, closed []in
 	var unseen []int
 	base := seasonal.MinHistory(r.Panel.Frequency)
 	for s := range r.Panel.Series() {
-		if n := int(r.Origin-r.Panel.Start[s]) + 1; m.lookup(r.Panel, s) == conformal.Unseen && n > base {
+		if n := int(r.Origin-r.Panel.Start[s]) + 1; m.lookup(r.Panel, s) == conformal.Unseen && n > base && !m.counted(r.Panel, s, r.Origin) {
 			unseen = append(unseen, s)
 		}
 	}
@@ -73,6 +73,11 @@ func (m *Model) individuals(ctx context.Context, r forecast.Request, closed []in
 		}
 	}
 	return out, nil
+}
+
+// counted says whether the quantiles of a series are those of counts, which ask for nothing but the size of its sales.
+func (m *Model) counted(p *panel.Panel, s int, origin calendar.Step) bool {
+	return m.calibration.Counts != nil && pastOf(p, s, origin).size != 0
 }
 
 // ownOrigins are how many steps before the request's origin a new series is forecast again: first windows as long as the horizon, half a
