@@ -16,6 +16,7 @@ from salescast_airflow.operator import SalescastOperator
 from salescast_airflow.sdk import DAG, START_DATE, Asset, Param, task
 
 MODELS = [
+    "auto",
     "lightgbm",
     "xgboost",
     "lightgbm_recursive",
@@ -62,14 +63,14 @@ with DAG(
             description="Steps to forecast. Empty: what the configuration says, or 28.",
         ),
         "models": Param(
-            ["xgboost", "lightgbm"],
+            ["auto"],
             type="array",
             items={"type": "string", "enum": MODELS},
             examples=MODELS,
             minItems=1,
             uniqueItems=True,
             title="Models",
-            description="The members of the ensemble.",
+            description="The members of the ensemble. auto: what the configuration names, or else what suits the data.",
         ),
         "promote": Param(
             "better",
@@ -78,6 +79,9 @@ with DAG(
             values_display={"better": "if it is better", "always": "in any case", "never": "never, and register nothing"},
             title="Promote",
             description="Whether the ensemble becomes champion. In any case: also over a champion that is as good, or of other sales.",
+        ),
+        "features": Param(
+            False, type="boolean", title="Features", description="Write the models' features as Parquet too, to look at: no step reads them."
         ),
     },
     default_args={
@@ -89,21 +93,23 @@ with DAG(
         "settings": {
             "data.source": "{{ params.source or '' }}",
             "forecast.horizon": "{{ params.horizon or '' }}",
-            "models": "{{ params.models | tojson }}",
+            "models": "{{ '' if 'auto' in params.models else params.models | tojson }}",
         },
     },
 ) as dag:
-
-    @task
-    def models(params=None):
-        return [["--model", model] for model in params["models"]]
-
     generate = SalescastOperator(
         task_id="generate", command="generate", config="", settings={}, run_if="{{ not params.source and not params.config }}"
     )
     validate = SalescastOperator(task_id="validate", command="validate", trigger_rule="none_failed")
-    featurize = SalescastOperator(task_id="featurize", command="featurize")
-    train = SalescastOperator.partial(task_id="train", command="train", map_index_template="{{ task.args[1] }}").expand(args=models())
+    # No later step reads these files: they are for people.
+    featurize = SalescastOperator(task_id="featurize", command="featurize", run_if="{{ params.features }}")
+
+    @task
+    def models(validated):
+        """Name a training task for each model that suits the data; data that suit none are for the first to refuse."""
+        return [["--model", model] for model in validated.get("models", ["lightgbm"])]
+
+    train = SalescastOperator.partial(task_id="train", command="train", map_index_template="{{ task.args[1] }}").expand(args=models(validate.output))
     ensemble = SalescastOperator(task_id="ensemble", command="ensemble")
     evaluate = SalescastOperator(task_id="evaluate", command="evaluate")
     register = SalescastOperator(
@@ -117,4 +123,5 @@ with DAG(
     report = SalescastOperator(task_id="report", command="report")
     prune = SalescastOperator(task_id="prune", command="prune")
 
-    generate >> validate >> featurize >> train >> ensemble >> evaluate >> register >> forecast >> report >> prune
+    generate >> validate >> featurize
+    validate >> train >> ensemble >> evaluate >> register >> forecast >> report >> prune

@@ -29,8 +29,10 @@ type Result struct {
 	Rows         map[string]int64   `json:"rows,omitempty"`
 	Timings      map[string]float64 `json:"timings,omitempty"`
 	PeakRSSBytes int64              `json:"peak_rss_bytes,omitempty"`
-	Warnings     []string           `json:"warnings"`
-	Error        *ResultError       `json:"error,omitempty"`
+	// Models are the members that later steps train, once the data have been seen.
+	Models   []string     `json:"models,omitempty"`
+	Warnings []string     `json:"warnings"`
+	Error    *ResultError `json:"error,omitempty"`
 }
 
 // MLflow says where the step was recorded.

@@ -19,8 +19,7 @@ import (
 
 // RunOptions are those of every step of a run.
 type RunOptions struct {
-	Validate  ValidateOptions  `json:"validate"`
-	Featurize FeaturizeOptions `json:"featurize"`
+	Validate ValidateOptions `json:"validate"`
 	// Train are the options of every member but for Model and Params.
 	Train TrainOptions `json:"train"`
 	// Tune are the options of tuning but for Model and Params; nil tunes nothing.
@@ -97,7 +96,7 @@ func Run(ctx context.Context, env Env, o RunOptions, done func(*Result)) (*Resul
 // steps does them in the order of their needs, each when the one before it was taken.
 func (o RunOptions) steps(ctx context.Context, env Env) iter.Seq2[*Result, error] {
 	return func(yield func(*Result, error) bool) {
-		if !yield(Validate(ctx, env, o.Validate)) || !yield(Featurize(ctx, env, o.Featurize)) {
+		if !yield(Validate(ctx, env, o.Validate)) {
 			return
 		}
 		models := o.Models

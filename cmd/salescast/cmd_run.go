@@ -17,8 +17,8 @@ func (a *app) runCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "run [FOLDER|FILE]",
 		Short: "Do every step, from data to report",
-		Long: `Do every step in order: validate, featurize, train each model, ensemble, evaluate,
-register where register.enabled says so, forecast, report.
+		Long: `Do every step in order: validate, train each model, ensemble, evaluate, register
+where register.enabled says so, forecast, report.
 Steps whose answer is there are not repeated; a run that was stopped goes on where it was.
 
 Reads the configuration (the argument is its file or folder, like --config) and the data it names.

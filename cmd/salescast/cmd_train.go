@@ -21,7 +21,7 @@ func (a *app) trainCommand() *cobra.Command {
 to that origin only, and forecasts from there; then once on all data. With tuning.trials set, its
 parameters are those that tune found, which is done before if it was not.
 
-Reads validate/ and featurize/. Writes train/MODEL/ in the workspace: the model in its engine's own
+Reads validate/. Writes train/MODEL/ in the workspace: the model in its engine's own
 format, validation.parquet and backtest.parquet with the forecasts of the past.`,
 		Example: "  salescast train --model xgboost -c examples/bakery -w runs/bakery",
 		Args:    cobra.NoArgs,

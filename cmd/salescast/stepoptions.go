@@ -89,8 +89,8 @@ func (c *config) reportOptions(force bool) tasks.ReportOptions {
 
 func (c *config) runOptions(force bool) tasks.RunOptions {
 	o := tasks.RunOptions{
-		Validate: c.validateOptions(force), Featurize: c.featurizeOptions(force),
-		Train: c.trainOptions("", force), Models: c.models(), Preset: c.Preset, Params: c.Params,
+		Validate: c.validateOptions(force),
+		Train:    c.trainOptions("", force), Models: c.models(), Preset: c.Preset, Params: c.Params,
 		Ensemble: c.ensembleOptions(force), Evaluate: c.evaluateOptions(force), Forecast: c.forecastOptions(force), Report: c.reportOptions(force),
 	}
 	if c.Tuning.Trials > 0 {

@@ -104,10 +104,9 @@ func build(ctx context.Context, engineDir string) (*shop, error) {
 	models := []string{"lightgbm", "xgboost", "smoothing"}
 	levels := []float64{0.025, 0.1, 0.5, 0.9, 0.975}
 	o := tasks.RunOptions{
-		Validate:  tasks.ValidateOptions{Data: tasks.DataOptions{Source: source, Keys: []string{"store", "item"}, Time: "date", Target: "sales", Frequency: "D", KnownFuture: []string{"promo", "price"}, Missing: "zero"}, MaxQuarantined: 0.01, Horizon: horizon, Seed: 1},
-		Featurize: tasks.FeaturizeOptions{Horizon: horizon},
-		Ensemble:  tasks.EnsembleOptions{Models: models, Horizon: horizon, Backtest: tasks.BacktestOptions{Origins: 2}, Quantiles: levels, NonNegative: true, Seed: 1},
-		Forecast:  tasks.ForecastOptions{Horizon: horizon, Quantiles: levels},
+		Validate: tasks.ValidateOptions{Data: tasks.DataOptions{Source: source, Keys: []string{"store", "item"}, Time: "date", Target: "sales", Frequency: "D", KnownFuture: []string{"promo", "price"}, Missing: "zero"}, MaxQuarantined: 0.01, Horizon: horizon, Seed: 1},
+		Ensemble: tasks.EnsembleOptions{Models: models, Horizon: horizon, Backtest: tasks.BacktestOptions{Origins: 2}, Quantiles: levels, NonNegative: true, Seed: 1},
+		Forecast: tasks.ForecastOptions{Horizon: horizon, Quantiles: levels},
 	}
 	if _, err := tasks.Validate(ctx, env, o.Validate); err != nil {
 		return nil, err

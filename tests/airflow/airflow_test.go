@@ -41,7 +41,7 @@ func TestAirflow(t *testing.T) {
 	t.Run("MLflow goes away, and the candidate is no better", func(t *testing.T) { s.withoutMLflow(t, bakery) })
 }
 
-var steps = []string{"validate", "featurize", "train", "ensemble", "evaluate", "register", "forecast", "report", "prune"}
+var steps = []string{"validate", "train", "ensemble", "evaluate", "register", "forecast", "report", "prune"}
 
 // ran calls f for every task instance of ours that ran.
 func (r run) ran(f func(task string, index int)) {
@@ -253,8 +253,8 @@ func (s stack) badData(t *testing.T) {
 	if is, try := r.state("validate", -1); is != "failed" || try != 1 {
 		t.Errorf("validate is %s at try %d", is, try)
 	}
-	if is, _ := r.state("featurize", -1); is != "upstream_failed" {
-		t.Errorf("featurize is %s", is)
+	if is, _ := r.state("ensemble", -1); is != "upstream_failed" {
+		t.Errorf("ensemble is %s", is)
 	}
 	if log := s.log(t, hasty, r.ID, "validate", -1); !said(log, "error", "many") {
 		t.Errorf("the log does not name the finding: %+v", log)

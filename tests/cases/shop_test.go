@@ -141,13 +141,12 @@ func pipeline(t *testing.T, env tasks.Env, d tasks.DataOptions, models []string,
 	out := &result{env: env, warnings: map[string]string{}, ahead: map[string][]row{}}
 	back := tasks.BacktestOptions{Origins: origins}
 	o := tasks.RunOptions{
-		Validate:  tasks.ValidateOptions{Data: d, MaxQuarantined: 0.01, Severity: map[string]string{"too_short": "warning", "all_zero": "warning"}, Horizon: horizon, Seed: 1},
-		Featurize: tasks.FeaturizeOptions{Horizon: horizon, Country: d.Country},
-		Models:    models,
-		Train:     tasks.TrainOptions{Horizon: horizon, Backtest: back, Country: d.Country, NonNegative: true, Seed: 1},
-		Ensemble:  tasks.EnsembleOptions{Horizon: horizon, Backtest: back, Quantiles: quantiles, NonNegative: true, Seed: 1},
-		Evaluate:  tasks.EvaluateOptions{Horizon: horizon},
-		Forecast:  tasks.ForecastOptions{Horizon: horizon, Quantiles: quantiles},
+		Validate: tasks.ValidateOptions{Data: d, MaxQuarantined: 0.01, Severity: map[string]string{"too_short": "warning", "all_zero": "warning"}, Horizon: horizon, Seed: 1},
+		Models:   models,
+		Train:    tasks.TrainOptions{Horizon: horizon, Backtest: back, Country: d.Country, NonNegative: true, Seed: 1},
+		Ensemble: tasks.EnsembleOptions{Horizon: horizon, Backtest: back, Quantiles: quantiles, NonNegative: true, Seed: 1},
+		Evaluate: tasks.EvaluateOptions{Horizon: horizon},
+		Forecast: tasks.ForecastOptions{Horizon: horizon, Quantiles: quantiles},
 	}
 	if _, err := tasks.Run(t.Context(), env, o, func(r *tasks.Result) { out.warnings[r.Step] = strings.Join(r.Warnings, "\n") }); err != nil {
 		t.Fatalf("%v\nhint: %s", err, tasks.HintOf(err))

@@ -74,6 +74,7 @@ func merged(t *testing.T) *types.Project {
 	must(t, err)
 	tree, err := filepath.Abs(root)
 	must(t, err)
+	p.WorkingDir = tree
 	for name, s := range p.Services {
 		if s.Build != nil {
 			s.Build.Context = tree + strings.TrimPrefix(s.Build.Context, shown)

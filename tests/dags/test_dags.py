@@ -69,7 +69,10 @@ def fake_binary(folder):
             with open({str(folder / "calls")!r}, "a") as calls:
                 calls.write(json.dumps(argv) + "\\n")
             name, _, code = os.environ.get("FAIL", "").partition("=")
+            models = [w.removeprefix("models=") for w in argv if w.startswith("models=")] or ['["lightgbm", "xgboost"]']
             result = {{"schema": "salescast.result/v1", "step": argv[0], "status": "done", "workspace": workspace, "metrics": {{"wape": 0.2}}}}
+            if argv[0] == "validate":
+                result["models"] = json.loads(models[0])
             with open(argv[argv.index("--result-file") + 1], "w") as file:
                 json.dump(result, file)
             sys.exit(int(code) if name == argv[0] else 0)
@@ -92,7 +95,7 @@ def run_dag(runner):
     return run
 
 
-STEPS = ["generate", "validate", "featurize", "train", "train", "ensemble", "evaluate", "register", "forecast", "report", "prune"]
+STEPS = ["generate", "validate", "train", "train", "ensemble", "evaluate", "register", "forecast", "report", "prune"]
 
 
 def test_a_run_without_parameters(airflow, run_dag, tmp_path):
@@ -103,9 +106,16 @@ def test_a_run_without_parameters(airflow, run_dag, tmp_path):
     workspaces = {call[call.index("--workspace") + 1] for call in calls}
     assert workspaces == {f"{airflow['AIRFLOW_HOME']}/salescast/runs/sales_forecast_training/{clean}"}
     assert sorted(call[1:3] for call in calls if call[0] == "train") == [["--model", "lightgbm"], ["--model", "xgboost"]]  # in any order
-    assert ["--set", 'models=["xgboost", "lightgbm"]'] == calls[1][1:3]
+    assert not [word for call in calls for word in call if word.startswith("models=")]
     assert "--config" not in calls[1]
+    assert states.pop("featurize") == "skipped"
     assert set(states.values()) == {"success"}
+
+
+def test_features_are_written_for_who_asks(run_dag, tmp_path):
+    state, _, states, calls = run_dag(tmp_path, {"features": True}, SALESCAST_BIN=str(fake_binary(tmp_path)))
+    assert (state, states["featurize"]) == ("success", "success")
+    assert sorted(call[0] for call in calls) == sorted([*STEPS, "featurize"])
 
 
 def test_a_run_with_its_own_data(run_dag, tmp_path):
@@ -113,7 +123,7 @@ def test_a_run_with_its_own_data(run_dag, tmp_path):
     state, _, states, calls = run_dag(tmp_path, conf, SALESCAST_BIN=str(fake_binary(tmp_path)))
     assert state == "success"
     assert states["generate"] == "skipped"
-    assert [call[0] for call in calls] == [step for i, step in enumerate(STEPS) if i not in (0, 3)]
+    assert [call[0] for call in calls] == [step for i, step in enumerate(STEPS) if i not in (0, 2)]
     for call in calls:
         words = list(zip(call, call[1:], strict=False))
         assert ("--set", "data.source=s3://sales/in.csv; rm -rf /") in words
@@ -126,7 +136,7 @@ def test_bad_data_ends_the_run(run_dag, tmp_path):
     state, _, states, calls = run_dag(tmp_path, {}, SALESCAST_BIN=str(fake_binary(tmp_path)), FAIL="validate=65")
     assert state == "failed"
     assert [call[0] for call in calls] == ["generate", "validate"]
-    assert states["featurize"] == "upstream_failed"
+    assert states["train"] == "upstream_failed"
 
 
 def test_a_refused_candidate_is_forecast_with_all_the_same(run_dag, tmp_path):
@@ -178,4 +188,4 @@ def test_the_models_are_those_of_the_binary(binary):
     schema = json.loads(binary("config", "schema"))
     source = (ROOT / "dags" / "sales_forecast_training.py").read_text()
     offered = next(ast.literal_eval(node.value) for node in ast.parse(source).body if isinstance(node, ast.Assign) and node.targets[0].id == "MODELS")
-    assert sorted([*offered, "auto"]) == sorted(schema["properties"]["models"]["items"]["enum"])
+    assert sorted(offered) == sorted(schema["properties"]["models"]["items"]["enum"])
