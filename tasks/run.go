@@ -39,8 +39,8 @@ type RunOptions struct {
 
 // Run does every step from validate to report in this process, and stops at the first that fails. Each commits on its own, so a run
 // that was stopped goes on where it was. A candidate that the gate refuses ends the run, after its other steps, with KindRefused. The result has the steps' timings under their names, and is Cached when all of them were.
-// Done is told of each step's result; it may be nil.
-func Run(ctx context.Context, env Env, o RunOptions, done func(*Result)) (*Result, error) {
+// Done is told of each step's result, that it is the nth, and of how many: 0 until the data have said which models suit them. It may be nil.
+func Run(ctx context.Context, env Env, o RunOptions, done func(r *Result, nth, of int)) (*Result, error) {
 	began := env.Now()
 	res := &Result{
 		Schema: ResultSchema, Step: "run", Status: Cached, Workspace: env.Store.URL(""),
@@ -49,11 +49,12 @@ func Run(ctx context.Context, env Env, o RunOptions, done func(*Result)) (*Resul
 	var refused error
 	run, err := startWhole(ctx, &env, o)
 	if err == nil {
-		for r, serr := range o.steps(ctx, env) {
+		nth, of := 0, o.length(o.Models)
+		for r, serr := range o.steps(ctx, env, func(models []string) { of = o.length(models) }) {
 			if r != nil {
 				res.take(r)
-				if done != nil {
-					done(r)
+				if nth++; done != nil {
+					done(r, nth, of)
 				}
 			}
 			err = serr
@@ -93,8 +94,27 @@ func Run(ctx context.Context, env Env, o RunOptions, done func(*Result)) (*Resul
 	return res, refused
 }
 
-// steps does them in the order of their needs, each when the one before it was taken.
-func (o RunOptions) steps(ctx context.Context, env Env) iter.Seq2[*Result, error] {
+// length is how many steps there are with these models; 0 where they are not known.
+func (o RunOptions) length(models []string) int {
+	if len(models) == 0 {
+		return 0
+	}
+	n := 6 + len(models) // validate, featurize, ensemble, evaluate, forecast, report
+	if o.Register != nil {
+		n++
+	}
+	for _, m := range models {
+		if o.tunes(m) {
+			n++
+		}
+	}
+	return n
+}
+
+func (o RunOptions) tunes(model string) bool { return o.Tune != nil && Tunable(model) }
+
+// steps does them in the order of their needs, each when the one before it was taken; decided is told which models there are.
+func (o RunOptions) steps(ctx context.Context, env Env, decided func(models []string)) iter.Seq2[*Result, error] {
 	return func(yield func(*Result, error) bool) {
 		if !yield(Validate(ctx, env, o.Validate)) {
 			return
@@ -107,10 +127,14 @@ func (o RunOptions) steps(ctx context.Context, env Env) iter.Seq2[*Result, error
 				return
 			}
 		}
+		decided(models)
+		if !yield(Featurize(ctx, env, o.Featurize)) {
+			return
+		}
 		for _, m := range models {
 			t := o.Train
 			t.Model, t.Params = m, o.Params[m]
-			if o.Tune != nil && Tunable(m) {
+			if o.tunes(m) {
 				u := *o.Tune
 				u.Model, u.Params, t.Tuned = m, o.Params[m], true
 				if !yield(Tune(ctx, env, u)) {

@@ -48,7 +48,7 @@ func (a *app) airflowCommand() *cobra.Command {
 
 ` + airflowCredentials,
 		Example: "  salescast airflow trigger sales_forecast_training --wait",
-		Args:    cobra.NoArgs,
+		Args:    noSuchCommand,
 		RunE:    func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	cmd.PersistentFlags().StringVar(&o.url, "url", or(a.getenv("AIRFLOW_URL"), defaultAirflow), "`address` of Airflow's API or web server (env AIRFLOW_URL)")

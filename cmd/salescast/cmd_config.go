@@ -15,7 +15,7 @@ func (a *app) configCommand() *cobra.Command {
 		Use:   "config",
 		Short: "Show, describe and start a configuration",
 		Long:  "Show, describe and start a configuration. A flag wins over the environment, that over the file, that over the default.",
-		Args:  cobra.NoArgs,
+		Args:  noSuchCommand,
 		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	cmd.AddCommand(a.configShowCommand(), a.configSchemaCommand(), a.configInitCommand())

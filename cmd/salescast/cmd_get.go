@@ -29,6 +29,7 @@ a link is followed, and a device or a pipe is written into.`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return a.get(cmd.Context(), args[0], to)
 		},
+		ValidArgsFunction: a.completeFile,
 	}
 	cmd.Flags().StringVar(&to, "to", "", "`path` to write to instead of standard output")
 	return cmd

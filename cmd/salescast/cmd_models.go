@@ -23,7 +23,7 @@ func (a *app) modelsCommand() *cobra.Command {
 		Short: "Look at registered models, go back to an earlier champion, and export to Python",
 		Long: `Look at the model registry, and go back to an earlier champion. The registry is MLflow's where
 MLFLOW_TRACKING_URI is set; else it is local: register.folder of the configuration, or the workspace of -w.`,
-		Args: cobra.NoArgs,
+		Args: noSuchCommand,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	var to string
@@ -59,7 +59,7 @@ MLFLOW_TRACKING_URI is set; else it is local: register.folder of the configurati
 // modelsWord is a command on the registry.
 func (a *app) modelsWord(use, short, long, example string, args int, do func(context.Context, track.Registry, []string) error) *cobra.Command {
 	return &cobra.Command{
-		Use: use, Short: short, Long: long, Example: example, Args: cobra.ExactArgs(args),
+		Use: use, Short: short, Long: long, Example: example, Args: cobra.ExactArgs(args), ValidArgsFunction: a.completeRegistered(args),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			c, err := a.loadConfig(cmd)
 			if err != nil {
@@ -110,6 +110,7 @@ ensemble then sets days to 0 on which a store is closed.`,
 	f.StringVar(&o.Member, "member", o.Member, "`name` of the member; prophet alone can be exported")
 	f.StringToStringVar(&o.Series, "series", nil, "the series, as `key=value,...` of all its keys")
 	f.StringVar(&o.Out, "out", "", "new `folder` to write")
+	oneOf(cmd, "member", []string{o.Member})
 	return cmd
 }
 

@@ -2,12 +2,17 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
+	"path"
 	"path/filepath"
 	"strings"
 
+	"github.com/rs/zerolog"
 	"github.com/spf13/cobra"
 
+	"salescast/pkg/artifact"
 	"salescast/pkg/metric"
 	"salescast/tasks"
 )
@@ -25,6 +30,8 @@ Reads the configuration (the argument is its file or folder, like --config) and 
 Writes the workspace, by default runs/NAME, where NAME is that of the configuration's folder.`,
 		Example: "  salescast run examples/bakery\n  salescast run -c salescast.yaml -w s3://salescast/runs/today --output json",
 		Args:    cobra.MaximumNArgs(1),
+
+		ValidArgsFunction: files("yaml", "yml", "csv", "gz", "parquet"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) == 1 {
 				a.global.config = args[0]
@@ -38,6 +45,9 @@ Writes the workspace, by default runs/NAME, where NAME is that of the configurat
 				if workspace, err = defaultWorkspace(c); err != nil {
 					return err
 				}
+			}
+			if err := a.needsData(cmd.Context(), workspace, c); err != nil {
+				return err
 			}
 			return a.stepIn(cmd.Context(), cmd, workspace, c, func(ctx context.Context, env tasks.Env, c *config) (*tasks.Result, error) {
 				res, err := tasks.Run(ctx, env, c.runOptions(force), a.tell)
@@ -59,9 +69,33 @@ Writes the workspace, by default runs/NAME, where NAME is that of the configurat
 	return cmd
 }
 
+// needsData refuses a run that nobody has told of data, before it makes a workspace for it.
+func (a *app) needsData(ctx context.Context, workspace string, c *config) error {
+	if c.Data.Source != "" || c.file != "" {
+		return nil
+	}
+	store, _, err := a.openStore(workspace)
+	if err != nil {
+		return err
+	}
+	if _, err := store.Stat(ctx, path.Join("data", artifact.ManifestName)); !errors.Is(err, fs.ErrNotExist) {
+		return err // what was generated is in the workspace
+	}
+	return &tasks.Error{
+		Kind: tasks.KindInputMissing, Op: "run", Err: fmt.Errorf("there is no %s here, and no data in %s", configName, workspace),
+		Hint: `with a file of sales, "salescast config init sales.csv" looks at it and writes ` + configName + ` for "salescast run"; without one, "salescast generate -w ` + workspace + `" makes sales up`,
+	}
+}
+
 // tell says on standard error how each step of a run ended.
-func (a *app) tell(r *tasks.Result) {
-	if r.Error == nil {
+func (a *app) tell(r *tasks.Result, nth, of int) {
+	switch {
+	case r.Error != nil:
+	case a.people:
+		if a.log.GetLevel() <= zerolog.InfoLevel {
+			fmt.Fprint(a.bars.writer(), stepLine(r, nth, of))
+		}
+	default:
 		a.log.Info().Str("step", r.Step).Str("status", string(r.Status)).Float64("seconds", r.Timings["total"]).Msg("step")
 	}
 }

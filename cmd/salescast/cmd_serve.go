@@ -42,7 +42,10 @@ type serveFlags struct {
 func (a *app) serveCommand() *cobra.Command {
 	var f serveFlags
 	cmd := &cobra.Command{
-		Use:   "serve",
+		Use: "serve",
+
+		Annotations: map[string]string{lastsAnnotation: ""},
+
 		Short: "Answer requests for forecasts over HTTP",
 		Long: `Answer requests for forecasts over HTTP, from the bundles of one or more models.
 

@@ -44,6 +44,7 @@ format, validation.parquet and backtest.parquet with the forecasts of the past.`
 		},
 	}
 	cmd.Flags().StringVarP(&model, "model", "m", "", "`name` of the model: "+strings.Join(modelNames(), ", "))
+	oneOf(cmd, "model", modelNames())
 	settingFlag(cmd, "horizon", "forecast.horizon")
 	settingFlag(cmd, "origins", "backtest.origins")
 	settingFlag(cmd, "seed", "seed")

@@ -50,6 +50,7 @@ tuning.storage, in the tables of Optuna.`,
 		},
 	}
 	cmd.Flags().StringVarP(&model, "model", "m", "", "`name` of the model: "+strings.Join(tunableNames(), ", "))
+	oneOf(cmd, "model", tunableNames())
 	settingFlag(cmd, "trials", "tuning.trials")
 	settingFlag(cmd, "minutes", "tuning.minutes")
 	settingFlag(cmd, "horizon", "forecast.horizon")

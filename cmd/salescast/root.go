@@ -35,6 +35,8 @@ type app struct {
 
 	global globalOptions
 	log    zerolog.Logger
+	// people read the log, beside the bars.
+	people bool
 	bars   progress
 	// started is set when the command line was understood.
 	started bool
@@ -122,7 +124,7 @@ there. A step that was done with the same inputs and options answers from what i
 		Example:       "  salescast run examples/bakery\n  salescast validate -c salescast.yaml -w runs/today --output json",
 		SilenceErrors: true,
 		SilenceUsage:  true,
-		Args:          cobra.NoArgs,
+		Args:          noSuchCommand,
 		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error {
 			return a.start(cmd)
@@ -138,7 +140,7 @@ there. A step that was done with the same inputs and options answers from what i
 	f.StringVarP(&a.global.output, "output", "o", outputText, "`form` of the result on standard output: text or json")
 	f.StringVar(&a.global.resultFile, "result-file", "", "also write the JSON result to this `path`, whole or not at all; a link is followed, a device or a pipe written into")
 	f.StringVar(&a.global.logLevel, "log-level", or(a.getenv("SALESCAST_LOG_LEVEL"), "info"), "least `level` to log: debug, info, warn or error")
-	f.StringVar(&a.global.logFormat, "log-format", "auto", "`form` of the log: console, json, or auto (console on a terminal)")
+	f.StringVar(&a.global.logFormat, "log-format", "auto", "`form` of the log: console, json, or auto (for people on a terminal, else json)")
 	f.IntVar(&a.global.threads, "threads", 0, "threads to use (default: the CPUs that this machine or container has)")
 	f.StringVar(&a.global.memoryLimit, "memory-limit", a.getenv("GOMEMLIMIT"), "soft limit of memory, such as 2GiB (default: nine tenths of the container's)")
 	root.AddGroup(&cobra.Group{ID: "steps", Title: "Steps, in their order:"}, &cobra.Group{ID: "more", Title: "Around them:"})
@@ -152,6 +154,8 @@ there. A step that was done with the same inputs and options answers from what i
 	}
 	root.InitDefaultCompletionCmd()
 	root.SetCompletionCommandGroupID("more")
+	root.SetFlagErrorFunc(noSuchFlag)
+	a.completions(root)
 	return root
 }
 
@@ -163,7 +167,7 @@ func or(s, def string) string {
 }
 
 // start checks the global flags and sets up logs, progress, threads and memory.
-func (a *app) start(*cobra.Command) error {
+func (a *app) start(cmd *cobra.Command) error {
 	a.started = true
 	g := &a.global
 	usage := func(flag string, err error) error {
@@ -178,11 +182,16 @@ func (a *app) start(*cobra.Command) error {
 	if err != nil || g.logLevel == "" {
 		return usage("log-level", fmt.Errorf("unknown level %q; it is debug, info, warn or error", g.logLevel))
 	}
-	console := a.errTerminal
+	form := logJSON
 	switch g.logFormat {
 	case "auto":
-	case "console", "json":
-		console = g.logFormat == "console"
+		if _, lasts := cmd.Annotations[lastsAnnotation]; a.errTerminal && lasts {
+			form = logConsole
+		} else if a.errTerminal {
+			form = logPeople
+		}
+	case logConsole, logJSON:
+		form = g.logFormat
 	default:
 		return usage("log-format", fmt.Errorf("unknown form %q; it is auto, console or json", g.logFormat))
 	}
@@ -200,14 +209,32 @@ func (a *app) start(*cobra.Command) error {
 	if limit > 0 {
 		debug.SetMemoryLimit(limit)
 	}
-	a.bars = newProgress(a.err, a.errTerminal, a.global.logFormat == "json", &a.log, a.now)
-	a.log = newLog(a.bars.writer(), console, a.getenv("NO_COLOR") != "", a.now).Level(level)
+	if a.errTerminal {
+		a.bars = newBars(a.err, a.errSize)
+	} else {
+		a.bars = &lines{out: a.err, log: &a.log, now: a.now, every: g.logFormat == logJSON}
+	}
+	a.people = form == logPeople
+	a.log = newLog(a.bars.writer(), form, a.getenv("NO_COLOR") != "", a.now).Level(level)
 	return nil
 }
 
-// newLog writes the log: for a person, or a JSON object in each line.
-func newLog(w io.Writer, console, plain bool, now func() time.Time) zerolog.Logger {
-	if console {
+// The forms of a log: what people read while they wait, lines with the time and all fields, and a JSON object in each line.
+const (
+	logPeople  = "people"
+	logConsole = "console"
+	logJSON    = "json"
+)
+
+// lastsAnnotation marks a command that goes on until it is stopped: when a line was written is told even on a terminal.
+const lastsAnnotation = "salescast/lasts"
+
+// newLog writes the log in a form.
+func newLog(w io.Writer, form string, plain bool, now func() time.Time) zerolog.Logger {
+	switch form {
+	case logPeople:
+		w = peopleWriter(w, plain)
+	case logConsole:
 		w = zerolog.ConsoleWriter{Out: w, NoColor: plain, TimeFormat: time.TimeOnly}
 	}
 	return zerolog.New(w).Hook(zerolog.HookFunc(func(e *zerolog.Event, _ zerolog.Level, _ string) {

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"maps"
 	"os"
 	"os/user"
@@ -160,6 +161,11 @@ func (a *app) openRegistry(c *config) (track.Registry, error) {
 		return mlflow.NewRegistry(server), nil
 	}
 	if c.Register.Folder != "" {
+		if !strings.Contains(c.Register.Folder, "://") {
+			if err := present("open model registry", c.registryFolder()); err != nil {
+				return nil, err
+			}
+		}
 		return a.localRegistry(nil, c)
 	}
 	if a.global.workspace == "" {
@@ -172,6 +178,11 @@ func (a *app) openRegistry(c *config) (track.Registry, error) {
 	if err != nil {
 		return nil, &tasks.Error{Kind: tasks.KindUsage, Op: "open model registry", Err: err}
 	}
+	if at.Scheme == artifact.SchemeFile {
+		if err := present("open model registry", at.Path); err != nil {
+			return nil, err
+		}
+	}
 	folder, err := a.spoolFolder(at)
 	if err != nil {
 		return nil, err
@@ -181,6 +192,15 @@ func (a *app) openRegistry(c *config) (track.Registry, error) {
 		return nil, fmt.Errorf("open model registry: %w", err)
 	}
 	return spool.NewRegistry(s, a.now), nil
+}
+
+// present refuses a folder that is not there, which opening it would make.
+func present(op, folder string) error {
+	_, err := os.Stat(folder)
+	if errors.Is(err, fs.ErrNotExist) {
+		return &tasks.Error{Kind: tasks.KindInputMissing, Op: op, Err: err, Hint: `"salescast runs" lists the workspaces that there are`}
+	}
+	return err
 }
 
 // openMLflow opens a server with the names of MLflow's own client. patience 0 is the client's default.

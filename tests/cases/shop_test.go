@@ -148,7 +148,7 @@ func pipeline(t *testing.T, env tasks.Env, d tasks.DataOptions, models []string,
 		Evaluate: tasks.EvaluateOptions{Horizon: horizon},
 		Forecast: tasks.ForecastOptions{Horizon: horizon, Quantiles: quantiles},
 	}
-	if _, err := tasks.Run(t.Context(), env, o, func(r *tasks.Result) { out.warnings[r.Step] = strings.Join(r.Warnings, "\n") }); err != nil {
+	if _, err := tasks.Run(t.Context(), env, o, func(r *tasks.Result, _, _ int) { out.warnings[r.Step] = strings.Join(r.Warnings, "\n") }); err != nil {
 		t.Fatalf("%v\nhint: %s", err, tasks.HintOf(err))
 	}
 	if err := json.Unmarshal(out.file(t, "evaluate", "metrics.json"), &out.scores); err != nil {
