@@ -99,7 +99,7 @@ func (o RunOptions) length(models []string) int {
 	if len(models) == 0 {
 		return 0
 	}
-	n := 6 + len(models) // validate, featurize, ensemble, evaluate, forecast, report
+	n := 5 + len(models) // validate, ensemble, evaluate, forecast, report
 	if o.Register != nil {
 		n++
 	}
@@ -128,9 +128,6 @@ func (o RunOptions) steps(ctx context.Context, env Env, decided func(models []st
 			}
 		}
 		decided(models)
-		if !yield(Featurize(ctx, env, o.Featurize)) {
-			return
-		}
 		for _, m := range models {
 			t := o.Train
 			t.Model, t.Params = m, o.Params[m]
