@@ -43,7 +43,7 @@ func Ensemble(ctx context.Context, env Env, o EnsembleOptions) (*Result, error) 
 	}
 	step := stepSpec{
 		Name: "ensemble", Options: o, Inputs: append([]string{"validate"}, trainSteps(o.Models)...), Seed: o.Seed, Force: o.Force,
-		Salt: map[string]string{"bundle": bundle.Schema, "totals": "1", "alone": "1", "weights": "2", "intervals": "2", "plan": "1", "mlmodel": bundle.MLmodelVersion()},
+		Salt: map[string]string{"bundle": bundle.Schema, "totals": "1", "alone": "1", "weights": "3", "intervals": "2", "plan": "1", "mlmodel": bundle.MLmodelVersion()},
 	}
 	return runStep(ctx, env, step, func(ctx context.Context, s *Step) error {
 		c := combiner{env: env, step: s, options: o, specs: specs, points: map[pointsKey][]float64{}, planned: map[pointsKey][]float64{}}

@@ -103,6 +103,9 @@ func Train(ctx context.Context, env Env, o TrainOptions) (*Result, error) {
 		}
 		step.Inputs = append(step.Inputs, "tune/"+o.Model)
 	}
+	if spec.Kind == member.ETS {
+		step.Salt["ets"] = "2"
+	}
 	if engine := spec.Trees.Engine; engine != "" && env.Learners != nil {
 		step.Salt[engine] = env.Learners.Release(ctx, engine)
 	}

@@ -389,7 +389,7 @@ func TestDefaultModels(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if want := []string{"lightgbm", "xgboost", "lightgbm_recursive", "smoothing", "smoothing_yearly"}; !slices.Equal(got, want) {
+	if want := []string{"lightgbm", "xgboost_recursive", "smoothing", "smoothing_yearly", "theta", "ets", "prophet"}; !slices.Equal(got, want) {
 		t.Errorf("%v, want %v", got, want)
 	}
 	for r := range p.Target { // thousands, never 0

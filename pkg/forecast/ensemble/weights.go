@@ -2,10 +2,10 @@ package ensemble
 
 import (
 	"math"
+	"math/rand/v2"
 	"slices"
 
 	"salescast/pkg/calendar"
-	"salescast/pkg/conformal"
 	"salescast/pkg/forecast/seasonal"
 	"salescast/pkg/panel"
 )
@@ -21,14 +21,14 @@ type Window struct {
 type Candidate struct {
 	Name string
 	// Statistical members know nothing of covariates: where the plan holds an event that the validation windows lack they are wrong, so
-	// they are dropped earlier.
+	// they have less weight where there is one.
 	Statistical bool
 }
 
 // Weight is a member's share of the combination and how it came about.
 type Weight struct {
 	Member string `json:"member"`
-	// Weight is that of all steps ahead together; Steps are those of each bucket of them, nil where Weight holds for all.
+	// Weight is that of all steps ahead together; Steps, which bundles of former releases have, are those of each bucket of them.
 	Weight float64      `json:"weight"`
 	Steps  []StepWeight `json:"steps,omitempty"`
 	// WAPE and RMSSE are those of validation; RMSSE is scaled by the mean sale of the year before the origin.
@@ -36,7 +36,7 @@ type Weight struct {
 	RMSSE float64 `json:"rmsse"`
 	// Loss is the mean of both, each relative to the best member that uses covariates; 1 is best.
 	Loss float64 `json:"loss"`
-	// Dropped members are too much worse than the best.
+	// Dropped members have next to no weight, and so none.
 	Dropped bool `json:"dropped,omitempty"`
 }
 
@@ -70,12 +70,15 @@ const (
 func Methods() []string { return []string{string(ByLoss), string(Stacking)} }
 
 const (
-	dropLoss            = 1.10
-	dropLossStatistical = 1.06
-	// power makes weights of losses: a member 2 % worse has half the weight, one 5 % worse a fifth.
-	power = 32
-	// bucketPrior is the number of errors by which the loss of a bucket of steps ahead is shrunk to that of all steps.
-	bucketPrior = 500
+	// power makes weights of losses, in each resample of the windows: a member 3 % worse has half the weight, one 10 % worse a tenth.
+	power = 24
+	// unplanned is how many times larger the loss of a member that knows nothing of covariates counts where some are known ahead: what
+	// the plan holds next may be what no window held.
+	unplanned = 1.1
+	// resamples is the number of Bayesian bootstraps that weights are the mean of.
+	resamples = 100
+	// minWeight is the weight below which a member is not worth being asked.
+	minWeight = 0.01
 	// minMean is the floor of the mean sale that scales a series' errors.
 	minMean = 1e-2
 )
@@ -83,78 +86,58 @@ const (
 // Weigh gives every candidate a weight from what it forecast in the windows, all of which must have been known at the time of the
 // weighing; weights are not negative and sum to 1. Only steps with an observed sale for which every member has a forecast, of series
 // with enough history at the window's origin, count. Where nothing can be compared all weights are equal.
+//
+// Few windows say little, and what their series say goes together: so the windows and the series are drawn anew, each with a random
+// weight (the Bayesian bootstrap of Rubin, 1981), the members are weighed by their losses in every draw, and the mean is taken, as in
+// the pseudo-BMA+ of Yao, Vehtari, Simpson and Gelman (2018). What a single window decides is so shared.
 func Weigh(p *panel.Panel, windows []Window, horizon int, candidates []Candidate, method Method) []Weight {
 	out := make([]Weight, len(candidates))
 	for m, c := range candidates {
 		out[m] = Weight{Member: c.Name, Weight: 1 / float64(len(candidates)), Loss: 1}
 	}
-	scores, rows := score(p, windows, 1, horizon, horizon, len(candidates))
-	if rows == 0 {
+	t := score(p, windows, horizon, len(candidates))
+	if t.rows == 0 {
 		return out
 	}
-	losses(out, scores, candidates)
+	losses(out, t.total(nil, nil), candidates)
+	planned := slices.ContainsFunc(p.Covariates, func(c panel.Covariate) bool { return c.Role == panel.KnownFuture })
+	mean := t.resampled(p, func(scores []memberScore) []float64 {
+		l := relativeLosses(scores)
+		for m, c := range candidates {
+			if planned && c.Statistical {
+				l[m] *= unplanned
+			}
+		}
+		return powers(l)
+	})
 	var kept []int
-	for m := range out {
-		limit := dropLoss
-		if candidates[m].Statistical {
-			limit = dropLossStatistical
-		}
-		out[m].Dropped = out[m].Loss > limit
-		out[m].Weight = 0
-		if !out[m].Dropped {
-			kept = append(kept, m)
+	sum := 0.0
+	for m, w := range mean {
+		if out[m].Dropped = w < minWeight; !out[m].Dropped {
+			kept, sum = append(kept, m), sum+w
 		}
 	}
-	all := relativeLosses(scores, kept)
-	for k, w := range powers(all, nil, 0) {
-		out[kept[k]].Weight = w
+	for m, w := range mean {
+		if out[m].Weight = w / sum; out[m].Dropped {
+			out[m].Weight = 0
+		}
 	}
-	switch {
-	case len(kept) < 2:
-	case method == Stacking:
+	if len(kept) > 1 && method == Stacking {
 		stack(out, kept, p, windows, horizon)
-	default:
-		weighSteps(out, kept, all, p, windows, horizon)
 	}
 	return out
 }
 
-// weighSteps gives the kept members weights of their own for each bucket of steps ahead, from the losses there, shrunk to those of all.
-func weighSteps(out []Weight, kept []int, all []float64, p *panel.Panel, windows []Window, horizon int) {
-	starts := conformal.HorizonBuckets(p.Frequency, horizon)
-	if len(starts) < 2 {
-		return
-	}
-	for b, from := range starts {
-		to := horizon
-		if b+1 < len(starts) {
-			to = starts[b+1] - 1
-		}
-		scores, rows := score(p, windows, from, to, horizon, len(out))
-		own := all
-		if rows > 0 {
-			own = relativeLosses(scores, kept)
-		}
-		for k, w := range powers(all, own, float64(rows)/float64(rows+bucketPrior)) {
-			out[kept[k]].Steps = append(out[kept[k]].Steps, StepWeight{from, w})
-		}
-	}
-}
-
-// powers are the weights of losses: to the geometric mean of both, of which own has the share.
-func powers(all, own []float64, share float64) []float64 {
-	out := make([]float64, len(all))
+// powers are the weights of losses, which sum to 1.
+func powers(losses []float64) []float64 {
+	out := make([]float64, len(losses))
 	sum := 0.0
-	for k := range out {
-		l := math.Log(all[k])
-		if share > 0 {
-			l = (1-share)*l + share*math.Log(own[k])
-		}
-		out[k] = math.Exp(-power * l)
-		sum += out[k]
+	for m, l := range losses {
+		out[m] = math.Exp(-power * math.Log(l))
+		sum += out[m]
 	}
-	for k := range out {
-		out[k] /= sum
+	for m := range out {
+		out[m] /= sum
 	}
 	return out
 }
@@ -186,16 +169,20 @@ func losses(out []Weight, scores []memberScore, candidates []Candidate) {
 	}
 }
 
-// relativeLosses are those of the kept members relative to the best of them, which has 1.
-func relativeLosses(scores []memberScore, kept []int) []float64 {
-	best := leastOf(scores, kept)
-	out := make([]float64, len(kept))
-	for k, m := range kept {
-		out[k] = scores[m].loss(best)
+// relativeLosses are those of the members relative to the best of them, which has 1.
+func relativeLosses(scores []memberScore) []float64 {
+	all := make([]int, len(scores))
+	for m := range all {
+		all[m] = m
+	}
+	best := leastOf(scores, all)
+	out := make([]float64, len(scores))
+	for m := range scores {
+		out[m] = scores[m].loss(best)
 	}
 	least := slices.Min(out)
-	for k := range out {
-		out[k] /= least
+	for m := range out {
+		out[m] /= least
 	}
 	return out
 }
@@ -220,19 +207,31 @@ func relative(a, b float64) float64 {
 	return (a + tiny) / (b + tiny)
 }
 
-// score returns the errors of the members from so many to so many steps ahead, and the number of rows that they are over.
-func score(p *panel.Panel, windows []Window, from, to, horizon, members int) (out []memberScore, rows int) {
-	out = make([]memberScore, members)
-	var sales, cells float64
-	square := make([]float64, members)
-	for _, w := range windows {
+// tally are the errors of the members in each series of each window that can be compared.
+type tally struct {
+	members, rows int
+	cells         []cell
+	// off and root have, for each cell in turn, every member's sum of absolute errors and root mean squared error over the series' mean sale.
+	off, root []float64
+}
+
+type cell struct {
+	window, series int
+	sales          float64
+}
+
+func score(p *panel.Panel, windows []Window, horizon, members int) *tally {
+	t := &tally{members: members}
+	off, square := make([]float64, members), make([]float64, members)
+	for k, w := range windows {
 		for s := range p.Series() {
 			if !Mature(p, s, w.Origin) {
 				continue
 			}
+			clear(off)
 			clear(square)
-			n := 0
-			for h := from; h <= to; h++ {
+			n, sales := 0, 0.0
+			for h := 1; h <= horizon; h++ {
 				i := s*horizon + h - 1
 				y, ok := w.compared(p, s, h, i)
 				if !ok {
@@ -242,26 +241,78 @@ func score(p *panel.Panel, windows []Window, from, to, horizon, members int) (ou
 				sales += math.Abs(y)
 				for m, v := range w.Points {
 					e := v[i] - y
-					out[m].wape += math.Abs(e)
+					off[m] += math.Abs(e)
 					square[m] += e * e
 				}
 			}
 			if n == 0 {
 				continue
 			}
-			rows += n
-			cells++
+			t.rows += n
+			t.cells = append(t.cells, cell{k, s, sales})
 			scale := yearMean(p, s, w.Origin)
 			for m := range square {
-				out[m].rmsse += math.Sqrt(square[m]/float64(n)) / scale
+				t.off, t.root = append(t.off, off[m]), append(t.root, math.Sqrt(square[m]/float64(n))/scale)
 			}
+		}
+	}
+	return t
+}
+
+// total are the scores over all cells, of which each counts the product of its window's and its series' weight; nil weighs all alike.
+func (t *tally) total(windows, series []float64) []memberScore {
+	out := make([]memberScore, t.members)
+	var sales, cells float64
+	for i, c := range t.cells {
+		g := 1.0
+		if windows != nil {
+			g = windows[c.window] * series[c.series]
+		}
+		sales += g * c.sales
+		cells += g
+		for m := range out {
+			out[m].wape += g * t.off[i*t.members+m]
+			out[m].rmsse += g * t.root[i*t.members+m]
 		}
 	}
 	for m := range out {
 		out[m].wape /= max(sales, 1e-12)
-		out[m].rmsse /= max(cells, 1)
+		out[m].rmsse /= max(cells, 1e-12)
 	}
-	return out, rows
+	return out
+}
+
+// resampled is the mean of what weigh makes of the scores under random weights of windows and series, the same for the same series in any
+// order.
+func (t *tally) resampled(p *panel.Panel, weigh func([]memberScore) []float64) []float64 {
+	if t.members == 1 {
+		return []float64{1}
+	}
+	r := rand.New(rand.NewPCG(resamples, power))
+	order := make([]int, p.Series())
+	for s := range order {
+		order[s] = s
+	}
+	slices.SortStableFunc(order, func(a, b int) int { return slices.Compare(p.ID(a), p.ID(b)) })
+	windows := make([]float64, 1)
+	for _, c := range t.cells {
+		for len(windows) <= c.window {
+			windows = append(windows, 0)
+		}
+	}
+	series, out := make([]float64, p.Series()), make([]float64, t.members)
+	for range resamples {
+		for w := range windows {
+			windows[w] = r.ExpFloat64()
+		}
+		for _, s := range order {
+			series[s] = r.ExpFloat64()
+		}
+		for m, w := range weigh(t.total(windows, series)) {
+			out[m] += w / resamples
+		}
+	}
+	return out
 }
 
 // compared is the sale of series s h steps after the origin; ok is false where none was observed or a member has no forecast, at index i.

@@ -3,6 +3,7 @@ package ensemble
 import (
 	"math"
 	"math/rand/v2"
+	"reflect"
 	"slices"
 	"testing"
 
@@ -66,34 +67,47 @@ func alternating(size float64) func(int, int) float64 {
 	return func(_, i int) float64 { return size * float64(1-2*(i%2)) }
 }
 
-// A member that is good at first and another that is good later have weights that say so, shrunk to those of all steps: 21 errors move a
-// weight by 21 parts of 521 only.
+// Weights by steps ahead, which bundles of former releases have, weigh the steps that they are for.
 func TestWeightsByStepsAhead(t *testing.T) {
 	t.Parallel()
-	early := func(h, i int) float64 { return alternating(10+0.05*float64(h))(h, i) }
-	late := func(h, i int) float64 { return alternating(11.45-0.05*float64(h))(h, i) }
-	w := Weigh(panelOf(400), windowsOf(early, late), 28, []Candidate{{Name: "early"}, {Name: "late"}}, ByLoss)
-	if math.Abs(w[0].Weight-0.5) > 0.01 {
-		t.Errorf("over all steps both are as good: %+v", w)
-	}
-	if len(w[0].Steps) != 4 || w[0].Steps[1].From != 8 {
-		t.Fatalf("the steps are %+v", w[0].Steps)
-	}
-	for k := range 4 {
-		if a, b := w[0].Steps[k].Weight, w[1].Steps[k].Weight; math.Abs(a+b-1) > 1e-12 || (k < 2) != (a > b) {
-			t.Errorf("bucket %d has weights %g and %g", k, a, b)
-		}
-	}
-	// Losses of the first week: 10.2 and 11.25; the exponent is 32 times 21/521.
-	want := 1 / (1 + math.Pow(11.25/10.2, -32.0*21/521))
-	if got := w[0].At(3); math.Abs(got-want) > 0.005 {
-		t.Errorf("the weight 3 days ahead is %g, want %g", got, want)
-	}
+	w := []Weight{{Weight: 0.5, Steps: []StepWeight{{1, 0.2}, {8, 0.7}}}, {Weight: 0.5, Steps: []StepWeight{{1, 0.8}, {8, 0.3}}}}
 	got := Combine(w, [][]float64{make([]float64, 28), slices.Repeat([]float64{1}, 28)}, 28)
 	for h := range got {
-		if math.Abs(got[h]-w[1].At(h+1)) > 1e-12 {
-			t.Errorf("step %d is combined with %g, want %g", h+1, got[h], w[1].At(h+1))
+		want := 0.8
+		if h >= 7 {
+			want = 0.3
 		}
+		if math.Abs(got[h]-want) > 1e-12 {
+			t.Errorf("step %d is combined with %g, want %g", h+1, got[h], want)
+		}
+	}
+}
+
+// Where one window alone says which member is better, and says it loudly, the weights know how little that is; where all say so they do not
+// doubt it.
+func TestOneWindowDecidesLittle(t *testing.T) {
+	t.Parallel()
+	candidates := []Candidate{{Name: "a"}, {Name: "b"}}
+	even := alternating(10)
+	once := func(by float64) func(int, int) float64 {
+		return func(h, i int) float64 {
+			if i >= 56 {
+				return by * even(h, i)
+			}
+			return even(h, i)
+		}
+	}
+	always := func(h, i int) float64 { return 1.1 * even(h, i) }
+	one := Weigh(panelOf(400), windowsOf(even, once(1.3)), 28, candidates, ByLoss)
+	all := Weigh(panelOf(400), windowsOf(even, always), 28, candidates, ByLoss)
+	if math.Abs(one[1].Loss-all[1].Loss) > 1e-6 {
+		t.Fatalf("the losses are %g and %g, which were to be the same", one[1].Loss, all[1].Loss)
+	}
+	if one[1].Weight < 1.3*all[1].Weight {
+		t.Errorf("a member 10 %% worse has %.3f by one window and %.3f by all three", one[1].Weight, all[1].Weight)
+	}
+	if again := Weigh(panelOf(400), windowsOf(even, once(1.3)), 28, candidates, ByLoss); !reflect.DeepEqual(one, again) {
+		t.Errorf("the same windows weigh %+v and %+v", one, again)
 	}
 }
 

@@ -13,8 +13,12 @@ import (
 	"salescast/pkg/panel"
 )
 
-// years is how far back a model looks: states forget, and time does not come back.
-const years = 2
+// A model looks years back, and leastSteps where these are fewer: states forget, and time does not come back, but a season of twelve months
+// shows in ten of them, not in two.
+const (
+	years      = 2
+	leastSteps = 120
+)
 
 // Forecaster fits one model per series of a panel.
 type Forecaster struct {
@@ -32,7 +36,7 @@ type panelModel struct{ Forecaster }
 
 func (panelModel) Close() error { return nil }
 
-// Forecast implements [forecast.Model]. Each series is fitted to the last two years up to the origin; where that is less than two seasons,
+// Forecast implements [forecast.Model]. Each series is fitted to the last two years up to the origin, ten where steps are months; where that is less than two seasons,
 // or the season is longer than 24 steps, without a season. Quantiles are normal. Series with fewer than 8 observed values stay NaN.
 func (m panelModel) Forecast(ctx context.Context, r forecast.Request) (*forecast.Prediction, error) {
 	out := forecast.NewPrediction(r.Origin, r.Panel.Series(), r.Horizon, r.Levels)
@@ -42,7 +46,7 @@ func (m panelModel) Forecast(ctx context.Context, r forecast.Request) (*forecast
 			return err
 		}
 		y := history(r.Panel, s, r.Origin)
-		y = y[max(0, len(y)-years*r.Panel.Frequency.Year()):]
+		y = y[max(0, len(y)-max(years*r.Panel.Frequency.Year(), leastSteps)):]
 		own := season
 		if len(y) < 2*season {
 			own = 1

@@ -95,12 +95,16 @@ const (
 	logZeros, logMean = 0.10, 30
 	// yearlyBases is the history beyond a year, in multiples of the shortest that is forecast, that the yearly profile needs.
 	yearlyBases = 2
+	// nativeSales and prophetSales are how many sales up to the first test origin a panel may have for a model of every series to be worth
+	// its time: with more there is more for trees to learn.
+	nativeSales  = 20_000
+	prophetSales = 40_000
 )
 
-// Defaults returns the members that suit a panel, from what is known at the first test origin: trees of both engines, those of one also
-// step by step, and smoothing; the yearly profile where most series are longer than a year; logarithms where sales are large and seldom 0;
-// theta where steps are months, of which no series has many. Those that are fast have one engine and one strategy: the others cost as much
-// again, and a hundredth of the error or less.
+// Defaults returns the members that suit a panel, from what is known at the first test origin: trees of one engine for any step, and of the
+// other step by step, and smoothing; the yearly profile where most series are longer than a year; logarithms where sales are large and
+// seldom 0; and models of single series, which cost by the sale: theta and exponential smoothing where there are few sales, or steps are
+// months, of which no series has many, and Prophet where there are not many. Those that are fast have one engine and one strategy.
 func Defaults(p *panel.Panel, s backtest.Schedule, fast bool) []string {
 	origin := s.End
 	if len(s.Test) > 0 {
@@ -110,7 +114,7 @@ func Defaults(p *panel.Panel, s backtest.Schedule, fast bool) []string {
 	if len(s.Validation) > 0 {
 		oldest = s.Validation[0]
 	}
-	out := []string{"lightgbm", "xgboost", "lightgbm_recursive", "smoothing"}
+	out := []string{"lightgbm", "xgboost_recursive", "smoothing"}
 	if fast {
 		out = []string{"lightgbm", "smoothing"}
 	}
@@ -143,8 +147,11 @@ func Defaults(p *panel.Panel, s backtest.Schedule, fast bool) []string {
 	if rows > 0 && float64(zeros) < logZeros*float64(rows) && means[len(means)/2] >= logMean {
 		out = append(out, "lightgbm_log")
 	}
-	if p.Frequency.Unit == calendar.Monthly {
-		out = append(out, "theta")
+	if p.Frequency.Unit == calendar.Monthly || !fast && rows <= nativeSales {
+		out = append(out, "theta", "ets")
+	}
+	if !fast && rows <= prophetSales {
+		out = append(out, "prophet")
 	}
 	return out
 }

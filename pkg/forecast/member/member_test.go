@@ -142,12 +142,12 @@ func TestDefaults(t *testing.T) {
 	for r := range p.Target {
 		p.Target[r] = p.Target[r]*100 + 1000
 	}
-	want := []string{"lightgbm", "xgboost", "lightgbm_recursive", "smoothing", "smoothing_yearly", "lightgbm_log"}
+	want := []string{"lightgbm", "xgboost_recursive", "smoothing", "smoothing_yearly", "lightgbm_log", "theta", "ets", "prophet"}
 	if got := member.Defaults(p, sched, false); !slices.Equal(got, want) {
 		t.Errorf("large sales of 640 days: %v, want %v", got, want)
 	}
-	if got := member.Defaults(p, sched, true); slices.Contains(got, "xgboost") || slices.Contains(got, "lightgbm_recursive") || len(got) != len(want)-2 {
-		t.Errorf("fast: %v, want %v without xgboost and recursion", got, want)
+	if got := member.Defaults(p, sched, true); !slices.Equal(got, []string{"lightgbm", "smoothing", "smoothing_yearly", "lightgbm_log"}) {
+		t.Errorf("fast: %v, want no recursion and no model of single series but smoothing", got)
 	}
 	zeros := forecasttest.Clone(p)
 	for s := range zeros.Series() {
@@ -170,8 +170,13 @@ func TestDefaults(t *testing.T) {
 	if got := member.Defaults(p, sched, false); slices.Contains(got, "smoothing_yearly") {
 		t.Errorf("300 days have no yearly profile: %v", got)
 	}
-	if got := member.Defaults(p, sched, false); slices.Contains(got, "theta") {
-		t.Errorf("days have theta: %v", got)
+	shape.Stores, shape.Items, shape.Steps = 5, 10, 640
+	p = forecasttest.Panel(shape)
+	if sched, err = backtest.Origins(p, 14, 3); err != nil {
+		t.Fatal(err)
+	}
+	if got := member.Defaults(p, sched, false); slices.Contains(got, "theta") || slices.Contains(got, "ets") || !slices.Contains(got, "prophet") {
+		t.Errorf("30,000 sales are not a model's for each series, but Prophet's: %v", got)
 	}
 	p = forecasttest.Panel(forecasttest.Shape{Frequency: calendar.Frequency{Unit: calendar.Monthly}, Stores: 2, Items: 2, Steps: 80, Seed: 1})
 	if sched, err = backtest.Origins(p, 6, 3); err != nil {
