@@ -111,6 +111,7 @@ func forecastNext(ctx context.Context, env Env, s *Step, o ForecastOptions, m *M
 	}
 	s.leaveOut(p, f)
 	rows := backtest.Collect(p, primaryModel, []*forecast.Prediction{f})
+	rows.Time, totals.Time = schema.Time, schema.Time
 	s.Rows("forecast", int64(rows.Rows()))
 	s.Rows("series", int64(p.Series()))
 	total := 0.0

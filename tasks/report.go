@@ -177,7 +177,7 @@ func (s *Step) gather(ctx context.Context, x *scoring, page *report.Page) error 
 	return eachPredictions(ctx, forecast, "forecast.parquet", func(rows *backtest.Predictions) error {
 		if page.Forecast == nil {
 			page.Forecast = &backtest.Predictions{Keys: rows.Keys, Models: rows.Models, Levels: rows.Levels}
-			keep = make([]bool, len(rows.Keys[0].Codes))
+			keep = make([]bool, rows.NumSeries())
 			for i := range keep {
 				keep[i] = shown[seriesID(rows.Keys, i)]
 			}

@@ -229,8 +229,8 @@ func (v *validation) checkRoles() error {
 		return &Error{Kind: KindConfig, Op: "validate", Err: fmt.Errorf(format, a...), Hint: hint}
 	}
 	switch {
-	case len(d.Keys) == 0:
-		return bad("name the columns that tell the series apart, for example [store, item]", "data.keys is empty")
+	case d.Keys == nil:
+		return bad("name the columns that tell the series apart, for example [store, item]; [] is for one series that needs no name", "data.keys is not set")
 	case d.Time == "":
 		return bad("name the column of dates", "data.time is empty")
 	case d.Target == "":
@@ -246,9 +246,6 @@ func (v *validation) checkRoles() error {
 				return bad("give each column one role", "column %q stands under data.%s and data.%s", c, other, r.name)
 			}
 			role[c] = r.name
-			if (c == "date" && r.name != "time" || c == "observed") && r.name != "ignore" {
-				return bad("rename the column in the source, or ignore it", "column %q of data.%s has a name that the panel needs itself", c, r.name)
-			}
 		}
 	}
 	var err error

@@ -125,7 +125,7 @@ func TestValidateBadInput(t *testing.T) {
 		{"column without a role", "s.csv", strings.Replace(shopCSV(60), "promo", "proma", 1), nil, KindData, `column "proma" has no role`},
 		{"missing column", "s.csv", strings.Replace(shopCSV(60), "promo", "proma", 1), func(o *ValidateOptions) { o.Data.Ignore = []string{"proma"} }, KindData, `did you mean "proma"`},
 		{"column of two roles", "s.csv", shopCSV(60), func(o *ValidateOptions) { o.Data.PastOnly = []string{"promo"} }, KindConfig, `column "promo" stands under data.known_future and data.past_only`},
-		{"no keys", "s.csv", shopCSV(60), func(o *ValidateOptions) { o.Data.Keys = nil }, KindConfig, "data.keys is empty"},
+		{"no keys", "s.csv", shopCSV(60), func(o *ValidateOptions) { o.Data.Keys = nil }, KindConfig, "data.keys is not set"},
 		{"unreadable parquet", "s.parquet", "this is no Parquet file", nil, KindData, "this is not a whole Parquet file"},
 		{"impossible date", "s.csv", replaced("2024-01-31", "2024-02-30"), nil, KindData, `1 row has a date that does not exist or lies before 1900 or more than ten years ahead (first: `},
 		{"plan of the far future", "s.csv", shopCSV(60) + "north,bread,2200-12-16,,1\n", nil, KindData, `1 row has a date that does not exist or lies before 1900 or more than ten years ahead (first: `},

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"os"
 	"path"
 	"path/filepath"
 	"strings"
@@ -14,26 +15,36 @@ import (
 
 	"salescast/pkg/artifact"
 	"salescast/pkg/metric"
+	"salescast/pkg/table"
 	"salescast/tasks"
 )
 
 func (a *app) runCommand() *cobra.Command {
-	var force bool
+	var force, save bool
+	var given namedRoles
 	cmd := &cobra.Command{
-		Use:   "run [FOLDER|FILE]",
+		Use:   "run [DATA|FOLDER|FILE]",
 		Short: "Do every step, from data to report",
 		Long: `Do every step in order: validate, train each model, ensemble, evaluate, register
 where register.enabled says so, forecast, report.
 Steps whose answer is there are not repeated; a run that was stopped goes on where it was.
 
-Reads the configuration (the argument is its file or folder, like --config) and the data it names.
-Writes the workspace, by default runs/NAME, where NAME is that of the configuration's folder.`,
-		Example: "  salescast run examples/bakery\n  salescast run -c salescast.yaml -w s3://salescast/runs/today --output json",
+Reads the configuration (the argument is its file or folder, like --config) and the data it names. Given
+the data instead (CSV, Parquet, s3://), it takes for a configuration what "salescast config init" would
+write of them, and says so first; --save keeps it as ` + configName + `.
+Writes the workspace, by default runs/NAME, where NAME is that of the configuration's folder, or of the data.`,
+		Example: "  salescast run sales.csv\n  salescast run examples/bakery\n  salescast run -c salescast.yaml -w s3://salescast/runs/today --output json",
 		Args:    cobra.MaximumNArgs(1),
 
 		ValidArgsFunction: files("yaml", "yml", "csv", "gz", "parquet"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if len(args) == 1 {
+			switch {
+			case len(args) == 0:
+			case isData(args[0]):
+				if err := a.describeData(cmd.Context(), args[0], given, save); err != nil {
+					return err
+				}
+			default:
 				a.global.config = args[0]
 			}
 			c, err := a.loadConfig(cmd)
@@ -41,7 +52,11 @@ Writes the workspace, by default runs/NAME, where NAME is that of the configurat
 				return err
 			}
 			workspace := a.global.workspace
-			if workspace == "" {
+			switch {
+			case workspace != "":
+			case a.guessed != "":
+				workspace = filepath.Join(defaultRuns, dataName(args[0]))
+			default:
 				if workspace, err = defaultWorkspace(c); err != nil {
 					return err
 				}
@@ -61,12 +76,58 @@ Writes the workspace, by default runs/NAME, where NAME is that of the configurat
 			})
 		},
 	}
+	given.flags(cmd)
+	cmd.Flags().BoolVar(&save, "save", false, "keep what was guessed of the data as "+configName)
 	settingFlag(cmd, "horizon", "forecast.horizon")
 	settingFlag(cmd, "models", "models")
 	settingFlag(cmd, "preset", "preset")
 	settingFlag(cmd, "seed", "seed")
 	cmd.Flags().BoolVar(&force, "force", false, "redo every step although its answer is there")
 	return cmd
+}
+
+// isData says whether an argument of run names data and not a configuration.
+func isData(arg string) bool {
+	if strings.Contains(arg, "://") || strings.ContainsAny(arg, "*?[") {
+		return true
+	}
+	if ext := strings.ToLower(filepath.Ext(arg)); ext == ".yaml" || ext == ".yml" {
+		return false
+	}
+	if fi, err := os.Stat(arg); err == nil && fi.IsDir() {
+		_, err := os.Stat(filepath.Join(arg, configName))
+		files, ferr := table.LocalFiles(context.Background(), arg)
+		return errors.Is(err, fs.ErrNotExist) && ferr == nil && len(files) > 0
+	}
+	return filepath.Ext(arg) != ""
+}
+
+// dataName names a workspace by its data: sales for data/sales.csv.gz.
+func dataName(source string) string {
+	base := path.Base(filepath.ToSlash(strings.TrimRight(source, "/")))
+	name, _, _ := strings.Cut(base, ".")
+	if name = strings.Trim(name, "*?[]"); name == "" {
+		return "default"
+	}
+	return name
+}
+
+// describeData guesses a configuration for data that have none, says what it took each column for, and keeps it where that is asked.
+func (a *app) describeData(ctx context.Context, source string, given namedRoles, save bool) error {
+	if a.global.config != "" {
+		return &tasks.Error{Kind: tasks.KindUsage, Op: "run " + source, Err: errors.New("--config says what the data are already"), Hint: "give the data as --set data.source=" + source}
+	}
+	g, err := a.lookAt(ctx, source, given.Given)
+	if err != nil {
+		return err
+	}
+	if a.guessed = starter(source, g); save {
+		if err := a.saveConfig(configName, a.guessed, false); err != nil {
+			return err
+		}
+	}
+	_, err = fmt.Fprintf(a.err, "%s\n", rolesTable(g))
+	return err
 }
 
 // needsData refuses a run that nobody has told of data, before it makes a workspace for it.
@@ -83,7 +144,7 @@ func (a *app) needsData(ctx context.Context, workspace string, c *config) error 
 	}
 	return &tasks.Error{
 		Kind: tasks.KindInputMissing, Op: "run", Err: fmt.Errorf("there is no %s here, and no data in %s", configName, workspace),
-		Hint: `with a file of sales, "salescast config init sales.csv" looks at it and writes ` + configName + ` for "salescast run"; without one, "salescast generate -w ` + workspace + `" makes sales up`,
+		Hint: `with a file of sales, "salescast run sales.csv" looks at it and forecasts; without one, "salescast generate -w ` + workspace + `" makes sales up`,
 	}
 }
 

@@ -27,7 +27,9 @@ const (
 // layers are where settings come from, besides the defaults; a later one wins.
 type layers struct {
 	// file is a path, or "" for configName where it exists.
-	file   string
+	file string
+	// text is a configuration that stands in no file; it excludes file.
+	text   string
 	getenv func(string) string
 	// flags are "key=value" with the name of the flag that said so.
 	flags []flagValue
@@ -43,7 +45,11 @@ func loadConfig(l layers) (*config, error) {
 			return nil, err
 		}
 	}
-	if err := c.readFile(l.file); err != nil {
+	if l.text != "" {
+		if err := c.decode("the guessed configuration", []byte(l.text)); err != nil {
+			return nil, configError(err, "")
+		}
+	} else if err := c.readFile(l.file); err != nil {
 		return nil, err
 	}
 	for _, s := range settings() {

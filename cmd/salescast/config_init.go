@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -10,45 +11,55 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"text/tabwriter"
+	"unicode"
 
 	"github.com/spf13/cobra"
 
 	"salescast/pkg/calendar"
-	"salescast/pkg/panel"
 	"salescast/pkg/table"
-	"salescast/pkg/table/format"
+	"salescast/pkg/table/roles"
 	"salescast/tasks"
 )
 
-// sampled is about how many rows a look at a file takes in.
-const sampled = 20_000
-
 func (a *app) configInitCommand() *cobra.Command {
 	var to string
+	var given namedRoles
 	var force bool
 	cmd := &cobra.Command{
 		Use:   "init DATA",
 		Short: "Write a commented salescast.yaml that fits a file of sales",
-		Long: `Look at the first rows of CSV or Parquet, here or at s3://, and write a commented ` + configName + ` for
-it: which columns name a series, which is the date, which is to be forecast, and how often. What it
-guessed is marked; look it over, above all what is known of the future. Of several files it looks at one.
+		Long: `Look at CSV or Parquet, here or at s3://, and write a commented ` + configName + ` for it: which columns
+name a series, which is the date, which is to be forecast, what is known in future, and how its text is
+written. Why stands beside each, and is printed. What the rows do not decide is a question (exit status
+78) with the flag that answers it; a table that cannot be forecast is said to be one (65).
 
-Reads the data file. Writes --to (default ` + configName + `), which must not exist unless --force; - is standard output.`,
+Reads the data. Writes --to (default ` + configName + `), which must not exist unless --force; - is standard output.`,
 		Example: "  salescast config init sales.csv\n  salescast run",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return a.configInit(cmd.Context(), args[0], to, force)
+			return a.configInit(cmd.Context(), args[0], to, given, force)
 		},
 	}
+	given.flags(cmd)
 	cmd.Flags().StringVar(&to, "to", configName, "`path` to write")
 	cmd.Flags().BoolVar(&force, "force", false, "overwrite a file that is there")
 	return cmd
 }
 
-func (a *app) configInit(ctx context.Context, data, to string, force bool) error {
-	cols, err := a.lookAt(ctx, data)
+// namedRoles are the flags by which a person says what rows do not.
+type namedRoles struct{ roles.Given }
+
+func (n *namedRoles) flags(cmd *cobra.Command) {
+	cmd.Flags().StringVar(&n.Time, "time", "", "the `column` of the dates, where it cannot be told")
+	cmd.Flags().StringVar(&n.Target, "target", "", "the `column` that is to be forecast, where it cannot be told")
+	cmd.Flags().StringSliceVar(&n.Keys, "keys", nil, "the `columns` that name a series, where they cannot be told")
+}
+
+func (a *app) configInit(ctx context.Context, data, to string, given namedRoles, force bool) error {
+	g, err := a.lookAt(ctx, data, given.Given)
 	if err != nil {
-		return &tasks.Error{Kind: tasks.KindOf(err), Op: "look at " + data, Err: err, Hint: "give a CSV file with a header, also .gz, or Parquet"}
+		return err
 	}
 	source := data
 	if to != "-" && !strings.Contains(data, "://") {
@@ -56,136 +67,63 @@ func (a *app) configInit(ctx context.Context, data, to string, force bool) error
 			source = rel
 		}
 	}
-	text := starter(source, cols)
+	text := starter(source, g)
 	if to == "-" {
 		_, err := io.WriteString(a.out, text)
 		return err
 	}
-	if _, err := os.Lstat(to); err == nil && !force {
-		return &tasks.Error{Kind: tasks.KindUsage, Op: "write " + to, Err: errors.New("it is there already"), Hint: "use --force to overwrite it, or --to for another path"}
-	}
-	if err := writeOut(to, strings.NewReader(text)); err != nil {
+	if err := a.saveConfig(to, text, force); err != nil {
 		return err
 	}
-	_, err = fmt.Fprintf(a.out, "wrote %s; look over the marked lines, then: salescast run -c %s\n", to, to)
+	_, err = fmt.Fprintf(a.out, "%s\nwrote %s; look it over, then: salescast run -c %s\n", rolesTable(g), to, to)
 	return err
 }
 
-// column is what the sample says of one column.
-type column struct {
-	name    string
-	dates   bool
-	numbers bool
-	order   []calendar.Day
+func (a *app) saveConfig(to, text string, force bool) error {
+	if _, err := os.Lstat(to); err == nil && !force {
+		return &tasks.Error{Kind: tasks.KindUsage, Op: "write " + to, Err: errors.New("it is there already"), Hint: "use --force to overwrite it, or --to for another path"}
+	}
+	return writeOut(to, strings.NewReader(text))
 }
 
-// lookAt reads the names and the first rows of the first file of a source.
-func (a *app) lookAt(ctx context.Context, source string) ([]column, error) {
+// lookAt guesses what the columns of a source are. Its errors say what is wrong with the table, or ask what only its owner knows.
+func (a *app) lookAt(ctx context.Context, source string, given roles.Given) (*roles.Guess, error) {
+	op := "look at " + source
 	files, err := a.sourceFiles(ctx, source)
 	if err != nil {
-		return nil, err
+		return nil, &tasks.Error{Kind: tasks.KindOf(err), Op: op, Err: err, Hint: cmp.Or(tasks.HintOf(err), "give a CSV file with a header, also .gz, or Parquet")}
 	}
-	look, err := format.Header(ctx, files[0], table.Dialect{})
+	g, err := roles.Of(ctx, files, table.Dialect{}, given)
+	if q, ok := errors.AsType[*table.Question](err); ok {
+		return nil, &tasks.Error{Kind: tasks.KindConfig, Op: op, Err: err, Hint: q.Hint}
+	}
+	if bad, ok := errors.AsType[*table.SyntaxError](err); ok {
+		return nil, &tasks.Error{Kind: tasks.KindData, Op: op, Err: err, Hint: bad.Hint}
+	}
 	if err != nil {
-		return nil, err
+		return nil, &tasks.Error{Kind: tasks.KindOf(err), Op: op, Err: err}
 	}
-	header := look.Columns
-	if len(header) < 2 {
-		return nil, fmt.Errorf("it has one column, %q; columns are separated by commas", strings.Join(header, ""))
-	}
-	cols, want := make([]column, len(header)), make([]table.Column, len(header))
-	for i, name := range header {
-		cols[i] = column{name: name, dates: true, numbers: true}
-		want[i] = table.Column{Name: name, Kind: table.Text, Dictionary: &panel.Dictionary{}}
-	}
-	rows := 0
-	for r, err := range format.Blocks(ctx, files[0], look.Dialect, want) {
-		if err != nil {
-			return nil, err
-		}
-		for i, c := range r.Columns {
-			for _, code := range c.Codes {
-				cols[i].see(c.Dictionary.Value(code))
-			}
-		}
-		if rows += r.Rows; rows >= sampled {
-			break
-		}
-	}
-	return cols, nil
+	return g, nil
 }
 
-func (c *column) see(v string) {
-	if v == "" {
-		return
+// rolesTable is what people read of a guess: each column, what it is, and why.
+func rolesTable(g *roles.Guess) string {
+	var b strings.Builder
+	w := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(w, "column\trole\twhy")
+	for _, c := range g.Columns {
+		fmt.Fprintf(w, "%s\t%s\t%s\n", c.Name, c.Role, c.Why)
 	}
-	if c.dates {
-		d, err := calendar.ParseDay(v)
-		c.dates = err == nil
-		if n := len(c.order); err == nil && (n == 0 || c.order[n-1] != d) {
-			c.order = append(c.order, d)
-		}
-	}
-	if c.numbers {
-		_, err := strconv.ParseFloat(v, 64)
-		c.numbers = err == nil || v == "true" || v == "false"
-	}
+	_ = w.Flush() // a builder takes all
+	return b.String()
 }
 
-// roles are the guesses.
-type roles struct {
-	keys, known, past []string
-	time, target      string
-	frequency         string
-}
-
-func guess(cols []column) roles {
-	var g roles
-	for _, w := range []string{"sales", "demand", "quantity", "quantity_sold", "qty", "units", "units_sold", "target", "y", "value", "revenue"} {
-		for _, c := range cols {
-			if g.target == "" && c.numbers && strings.EqualFold(c.name, w) {
-				g.target = c.name
-			}
-		}
-	}
-	for _, c := range cols {
-		switch {
-		case c.dates && len(c.order) > 0 && g.time == "":
-			g.time, g.frequency = c.name, frequency(c.order)
-		case c.name == g.target:
-		case !c.numbers && !c.dates:
-			g.keys = append(g.keys, c.name)
-		case identifies(c.name):
-			g.keys = append(g.keys, c.name)
-		case planned(c.name):
-			g.known = append(g.known, c.name)
-		default:
-			g.past = append(g.past, c.name)
-		}
-	}
-	if n := len(g.past); g.target == "" && n > 0 {
-		g.target, g.past = g.past[n-1], g.past[:n-1]
-	}
-	return g
-}
-
-func identifies(name string) bool {
-	n := strings.ToLower(name)
-	return n == "store" || n == "item" || n == "sku" || n == "id" || n == "product" || strings.HasSuffix(n, "_id") || strings.HasSuffix(n, "_nbr")
-}
-
-// planned says whether a name is that of something a planner decides or a calendar tells.
-func planned(name string) bool {
-	n := strings.ToLower(name)
-	return slices.ContainsFunc([]string{"promo", "holiday", "price", "discount", "deal", "feat", "closed", "event"}, func(w string) bool { return strings.Contains(n, w) })
-}
-
-// frequency is D, W or M by the most frequent step between dates that follow each other in the file.
+// frequency is D, W or M where nearly all steps between the days of a series are of that length; "" leaves it to validation.
 func frequency(days []calendar.Day) string {
 	count := map[string]int{}
 	for i := 1; i < len(days); i++ {
 		switch d := days[i] - days[i-1]; {
-		case d == 1:
+		case d < 7:
 			count["D"]++
 		case d == 7:
 			count["W"]++
@@ -193,13 +131,12 @@ func frequency(days []calendar.Day) string {
 			count["M"]++
 		}
 	}
-	best := ""
 	for _, f := range []string{"D", "W", "M"} {
-		if count[f] > count[best] {
-			best = f
+		if 10*count[f] >= 9*(len(days)-1) && count[f] > 0 {
+			return f
 		}
 	}
-	return best
+	return ""
 }
 
 // suggest gives the refusal of a source that no configuration describes the configuration that its columns look like. It is not used as
@@ -209,34 +146,69 @@ func (a *app) suggest(ctx context.Context, c *config, err error) error {
 	if !ok || refused.Kind != tasks.KindConfig || c.Data.Source == "" || len(c.Data.Keys) > 0 {
 		return err
 	}
-	cols, lerr := a.lookAt(ctx, c.Data.Source)
+	g, lerr := a.lookAt(ctx, c.Data.Source, roles.Given{})
 	if lerr != nil {
 		a.log.Debug().Err(lerr).Msg("no configuration can be suggested")
 		return err
 	}
 	cured := *refused
-	cured.Hint = fmt.Sprintf(`by their names and first rows the columns are %s: correct that, above all known_future, and give it as %s, or as it stands in the field `+
-		`of the configuration in Airflow's trigger form; "salescast config init %s" writes it with all other settings`, brief(guess(cols)), configName, c.Data.Source)
+	cured.Hint = fmt.Sprintf(`by their names and rows the columns are %s: correct that, above all known_future, and give it as %s, or as it stands in the field `+
+		`of the configuration in Airflow's trigger form; "salescast config init %s" writes it with all other settings`, brief(g), configName, c.Data.Source)
 	return &cured
 }
 
-// brief is a configuration of guesses alone, on one line.
-func brief(g roles) string {
-	var data []string
-	for _, s := range []struct{ key, value string }{
-		{"keys", list(g.keys)},
-		{"time", scalarYAML(g.time)},
-		{"target", scalarYAML(g.target)},
-		{"frequency", g.frequency},
-		{"known_future", list(g.known)},
-		{"past_only", list(g.past)},
+// guessed are the settings that a look at a table gives, as YAML, in the order of the settings.
+func guessed(g *roles.Guess) map[string]string {
+	first := func(names []string) string {
+		if len(names) == 0 {
+			return ""
+		}
+		return scalarYAML(names[0])
+	}
+	f := frequency(g.Days)
+	out := map[string]string{
+		"data.keys": list(g.Named(roles.Key)), "data.time": first(g.Named(roles.Time)), "data.target": first(g.Named(roles.Target)), "data.frequency": f,
+		"data.known_future": list(g.Named(roles.KnownFuture)), "data.past_only": list(g.Named(roles.PastOnly)), "data.static": list(g.Named(roles.Static)),
+		"data.ignore": list(g.Named(roles.Ignored)), "data.stockout": first(g.Named(roles.Stockout)), "data.csv": csvYAML(g.Dialect), "data.time_format": "", "forecast.horizon": usualHorizon(f),
+	}
+	if t := g.Dialect.Times; t != "" && t != table.YMD {
+		out["data.time_format"] = string(t)
+	}
+	for k, v := range out {
+		if v == "[]" || v == "{}" {
+			out[k] = ""
+		}
+	}
+	return out
+}
+
+// csvYAML is what of a dialect is other than a configuration would be without it.
+func csvYAML(d table.Dialect) string {
+	var out []string
+	for _, s := range []struct{ key, value, usual string }{
+		{"separator", d.Separator, ","},
+		{"decimal", d.Decimal, "."},
+		{"thousands", d.Thousands, table.NoThousands},
+		{"encoding", d.Encoding, table.UTF8},
 	} {
-		if s.value != "" && s.value != "[]" {
-			data = append(data, s.key+": "+s.value)
+		if s.value != "" && s.value != s.usual {
+			out = append(out, s.key+": "+strconv.Quote(s.value))
+		}
+	}
+	return "{" + strings.Join(out, ", ") + "}"
+}
+
+// brief is a configuration of guesses alone, on one line.
+func brief(g *roles.Guess) string {
+	all := guessed(g)
+	var data []string
+	for _, s := range settings() {
+		if word, ok := strings.CutPrefix(s.key, "data."); ok && all[s.key] != "" {
+			data = append(data, word+": "+all[s.key])
 		}
 	}
 	horizon := ""
-	if h := usualHorizon(g.frequency); h != "" {
+	if h := all["forecast.horizon"]; h != "" {
 		horizon = ", forecast: {horizon: " + h + "}"
 	}
 	return "{data: {" + strings.Join(data, ", ") + "}" + horizon + "}"
@@ -247,16 +219,16 @@ func usualHorizon(frequency string) string {
 	return map[string]string{"D": "28", "W": "8", "M": "6"}[frequency]
 }
 
-// starter is the file, with every key and its meaning.
-func starter(source string, cols []column) string {
-	g := guess(cols)
-	guessed := map[string]string{
-		"data.source": strconv.Quote(source), "data.keys": list(g.keys), "data.time": scalarYAML(g.time), "data.target": scalarYAML(g.target),
-		"data.frequency": g.frequency, "data.known_future": list(g.known), "data.past_only": list(g.past),
-	}
-	if h := usualHorizon(g.frequency); h != "" {
-		guessed["forecast.horizon"] = h
-	}
+// roleOf is the role that a setting names columns for.
+var roleOf = map[string]roles.Role{
+	"data.keys": roles.Key, "data.time": roles.Time, "data.target": roles.Target, "data.known_future": roles.KnownFuture, "data.past_only": roles.PastOnly,
+	"data.static": roles.Static, "data.ignore": roles.Ignored, "data.stockout": roles.Stockout,
+}
+
+// starter is the file, with every key, its meaning, and why each guess was made.
+func starter(source string, g *roles.Guess) string {
+	all := guessed(g)
+	all["data.source"] = strconv.Quote(source)
 	var b strings.Builder
 	fmt.Fprintf(&b, "# How to forecast %s.\n# Lines marked (guessed) come from a look at the data: check them.\n", filepath.Base(source))
 	b.WriteString("# Above all: known_future is for what the plan tells (promotions, prices, holidays), past_only for what must not be read ahead.\n")
@@ -277,20 +249,32 @@ func starter(source string, cols []column) string {
 		if nested {
 			indent = "  "
 		}
-		value, ok := guessed[s.key]
-		mark := ""
-		if ok && value != "" {
-			mark = " (guessed)"
-		} else {
-			value = s.def
+		value := all[s.key]
+		mark := " (guessed)"
+		if value == "" {
+			value, mark = s.def, ""
 		}
 		comment := ""
 		if s.key == "backtest.split" {
 			comment = "# " // it excludes origins
 		}
-		fmt.Fprintf(&b, "%s# %s%s\n%s%s%s: %s\n", indent, s.doc, mark, indent, comment, word, value)
+		fmt.Fprintf(&b, "%s# %s%s\n", indent, s.doc, mark)
+		for _, c := range g.Columns {
+			if r, ok := roleOf[s.key]; ok && c.Role == r && mark != "" {
+				fmt.Fprintf(&b, "%s#   %s: %s\n", indent, oneLine(c.Name), c.Why)
+			}
+		}
+		fmt.Fprintf(&b, "%s%s%s: %s\n", indent, comment, word, value)
 	}
 	return b.String()
+}
+
+// oneLine is a name as it may stand in a comment.
+func oneLine(name string) string {
+	if strings.ContainsFunc(name, unicode.IsControl) {
+		return strconv.Quote(name)
+	}
+	return name
 }
 
 func list(words []string) string {

@@ -35,6 +35,8 @@ type app struct {
 
 	global globalOptions
 	log    zerolog.Logger
+	// guessed is a configuration that was made for data without one; "" elsewhere.
+	guessed string
 	// people read the log, beside the bars.
 	people bool
 	bars   progress
@@ -272,7 +274,7 @@ func parseBytes(s string) (int64, error) {
 
 // loadConfig reads the configuration with the flags of cmd that stand for a key.
 func (a *app) loadConfig(cmd *cobra.Command) (*config, error) {
-	l := layers{file: a.global.config, getenv: a.getenv}
+	l := layers{file: a.global.config, text: a.guessed, getenv: a.getenv}
 	for _, s := range a.global.set {
 		k, v, ok := strings.Cut(s, "=")
 		if !ok {

@@ -16,6 +16,9 @@ func (c *config) validateOptions(force bool) tasks.ValidateOptions {
 		data = tasks.GeneratedData() // nothing is said of data: it is the workspace's own
 		data.EndedAfter = ended
 	}
+	if len(data.Keys) == 0 && c.origins["data.keys"] == "default" {
+		data.Keys = nil // an empty list that somebody wrote says that there is one series
+	}
 	return tasks.ValidateOptions{
 		Data: data, MaxQuarantined: c.Validate.MaxQuarantined, Expected: c.Validate.Expected, Severity: c.Validate.Severity,
 		Horizon: c.Forecast.Horizon, Seed: c.Seed, Force: force,

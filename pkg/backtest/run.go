@@ -83,7 +83,7 @@ func Merge(parts ...*Predictions) (*Predictions, error) {
 		if !slices.Equal(p.Levels, out.Levels) {
 			return nil, fmt.Errorf("merging predictions of %v and %v: they have different quantile levels", out.Models, p.Models)
 		}
-		if len(p.Keys) > 0 && len(out.Keys) > 0 && len(p.Keys[0].Codes) != len(out.Keys[0].Codes) {
+		if len(p.Keys) != len(out.Keys) || p.NumSeries() != out.NumSeries() {
 			return nil, fmt.Errorf("merging predictions of %v and %v: they have different series", out.Models, p.Models)
 		}
 		code := make([]int32, len(p.Models))

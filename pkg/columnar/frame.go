@@ -54,7 +54,7 @@ func NewFrameWriter(w io.Writer, s FrameSchema) (*FrameWriter, error) {
 	for _, k := range s.Keys {
 		leaves = append(leaves, parquet.TextLeaf(k))
 	}
-	leaves = append(leaves, parquet.DateLeaf(dateColumn))
+	leaves = append(leaves, parquet.DateLeaf(free(dateColumn, s.Keys)))
 	for _, c := range s.Columns {
 		if c.Int16 {
 			leaves = append(leaves, parquet.IntLeaf(c.Name, 16))
@@ -173,7 +173,7 @@ func Frames(ctx context.Context, r parquet.ReaderAt, names []string) iter.Seq2[*
 			}
 		}
 		d := &frameReader{schema: s, block: FrameBlock{Frame: &panel.Frame{Names: names}, Levels: make([][]string, len(s.Keys)), Codes: make([][]int32, len(s.Keys))}, dict: make([]panel.Dictionary, len(s.Keys))}
-		for _, n := range slices.Concat(s.Keys, []string{dateColumn}, names) {
+		for _, n := range slices.Concat(s.Keys, []string{free(dateColumn, s.Keys)}, names) {
 			i, err := f.Column(n)
 			if err != nil {
 				yield(nil, fmt.Errorf("opening a design matrix: %w", err))

@@ -19,8 +19,9 @@ import (
 const (
 	panelKey  = "salescast.panel"
 	levelsKey = "salescast.levels"
-	// PanelVersion is the version of the panel file's layout.
-	PanelVersion = 1
+	// PanelVersion is the version of the panel file's layout. In the first the time column was called "date" whatever its name in the
+	// source; such files are read.
+	PanelVersion = 2
 
 	dateColumn     = "date"
 	observedColumn = "observed"
@@ -31,7 +32,7 @@ type PanelSchema struct {
 	Version int      `json:"version"`
 	Keys    []string `json:"keys"`
 	Static  []string `json:"static"`
-	// Time and Target are the source's names of those columns. In the file the time column is always "date".
+	// Time and Target are the source's names of those columns, and the file's.
 	Time        string             `json:"time"`
 	Target      string             `json:"target"`
 	Frequency   calendar.Frequency `json:"frequency"`
@@ -39,6 +40,23 @@ type PanelSchema struct {
 	PastOnly    []string           `json:"past_only"`
 	// EndedAfter is that of the panel.
 	EndedAfter int `json:"ended_after,omitempty"`
+}
+
+// free is a name of ours that none of the user's is: it has as many underscores at its end as that takes.
+func free(name string, taken []string) string {
+	for slices.Contains(taken, name) {
+		name += "_"
+	}
+	return name
+}
+
+// ours are the names of the columns of times and of what was observed.
+func (s PanelSchema) ours() (time, observed string) {
+	if time = s.Time; s.Version < 2 || time == "" {
+		time = dateColumn
+	}
+	taken := slices.Concat(s.Keys, s.Static, s.KnownFuture, s.PastOnly, []string{time, s.Target})
+	return time, free(observedColumn, taken)
 }
 
 // SchemaOf describes a panel whose time and target columns have these names.
@@ -95,7 +113,8 @@ func NewPanelWriter(w io.Writer, s PanelSchema) (*PanelWriter, error) {
 	for _, k := range slices.Concat(s.Keys, s.Static) {
 		leaves = append(leaves, parquet.TextLeaf(k))
 	}
-	leaves = append(leaves, parquet.DateLeaf(dateColumn), parquet.NullableFloatLeaf(s.Target), parquet.BoolLeaf(observedColumn))
+	date, observed := s.ours()
+	leaves = append(leaves, parquet.DateLeaf(date), parquet.NullableFloatLeaf(s.Target), parquet.BoolLeaf(observed))
 	for _, c := range s.covariates() {
 		leaves = append(leaves, parquet.NullableFloatLeaf(c.Name))
 	}
@@ -247,8 +266,8 @@ func openPanel(r parquet.ReaderAt) (p *panelFile, err error) {
 	if err := json.Unmarshal([]byte(meta), &p.schema); err != nil {
 		return nil, &table.SyntaxError{Msg: "the panel's metadata cannot be read", Err: err}
 	}
-	if p.schema.Version != PanelVersion {
-		return nil, &table.SyntaxError{Msg: fmt.Sprintf("the panel's layout has version %d and this program reads %d", p.schema.Version, PanelVersion), Hint: "run salescast validate again"}
+	if v := p.schema.Version; v < 1 || v > PanelVersion {
+		return nil, &table.SyntaxError{Msg: fmt.Sprintf("the panel's layout has version %d and this program reads up to %d", p.schema.Version, PanelVersion), Hint: "run salescast validate again"}
 	}
 	text, _ := f.Metadata(levelsKey)
 	if err := json.Unmarshal([]byte(text), &p.levels); err != nil {
@@ -265,7 +284,8 @@ func openPanel(r parquet.ReaderAt) (p *panelFile, err error) {
 		}
 		p.codes = append(p.codes, m)
 	}
-	names = append(names, dateColumn, p.schema.Target, observedColumn)
+	date, observed := p.schema.ours()
+	names = append(names, date, p.schema.Target, observed)
 	for _, c := range p.schema.covariates() {
 		names = append(names, c.Name)
 	}

@@ -23,6 +23,7 @@ const predictionsKey = "salescast.predictions"
 // predictionsMeta keeps what the rows alone do not say: the series that the codes of Series mean, and the order of the models.
 type predictionsMeta struct {
 	Version int                  `json:"version"`
+	Time    string               `json:"time,omitempty"`
 	Keys    []predictionsKeyMeta `json:"keys"`
 	Models  []string             `json:"models"`
 	Levels  []float64            `json:"levels"`
@@ -43,14 +44,23 @@ func QuantileName(level float64) string {
 	return "q" + s
 }
 
+// predictionColumns are the columns of a file. The user's names stand as they are; ours make room for them.
 func predictionColumns(p *backtest.Predictions) []string {
 	var names []string
 	for _, k := range p.Keys {
 		names = append(names, k.Name)
 	}
-	names = append(names, "date", "cutoff", "horizon", "model", "actual", "forecast")
+	ours := []string{"cutoff", "horizon", "model", "actual", "forecast"}
 	for _, l := range p.Levels {
-		names = append(names, QuantileName(l))
+		ours = append(ours, QuantileName(l))
+	}
+	time := p.Time
+	if time == "" {
+		time = free(dateColumn, names)
+	}
+	names = append(names, time)
+	for _, n := range ours {
+		names = append(names, free(n, names))
 	}
 	return names
 }
@@ -116,7 +126,7 @@ func NewPredictionsWriter(w io.Writer, head *backtest.Predictions) (*Predictions
 	if err != nil {
 		return nil, fmt.Errorf("writing predictions: %w", err)
 	}
-	meta := predictionsMeta{Version: 1, Models: head.Models, Levels: head.Levels}
+	meta := predictionsMeta{Version: 1, Time: head.Time, Models: head.Models, Levels: head.Levels}
 	for _, key := range head.Keys {
 		meta.Keys = append(meta.Keys, predictionsKeyMeta(key))
 	}
@@ -210,7 +220,7 @@ func OpenPredictions(r parquet.ReaderAt) (p *PredictionsFile, err error) {
 	if meta.Version != 1 {
 		return nil, &table.SyntaxError{Msg: fmt.Sprintf("the predictions' layout has version %d and this program reads 1", meta.Version)}
 	}
-	head := &backtest.Predictions{Models: meta.Models, Levels: meta.Levels}
+	head := &backtest.Predictions{Time: meta.Time, Models: meta.Models, Levels: meta.Levels}
 	for _, k := range meta.Keys {
 		head.Keys = append(head.Keys, panel.Key(k))
 	}
@@ -330,7 +340,9 @@ func newPredictionsReader(f *parquet.File, p *backtest.Predictions) (*prediction
 			}
 		}
 	}
-	if len(p.Keys) > 0 {
+	if len(p.Keys) == 0 { // the only series, which has no name
+		d.series[""] = 0
+	} else {
 		for s := range p.Keys[0].Codes {
 			var id []byte
 			for _, k := range p.Keys {

@@ -33,10 +33,7 @@ type Overview struct {
 // NewOverview prepares for a panel of a frequency, and for predictions with the keys of head in which primary is the model that the page
 // is about.
 func NewOverview(f calendar.Frequency, head *backtest.Predictions, primary string) *Overview {
-	n := 1
-	if len(head.Keys) > 0 {
-		n = len(head.Keys[0].Codes)
-	}
+	n := head.NumSeries()
 	return &Overview{
 		f: f, primary: primary, soldBy: make([]float64, n), sold: map[calendar.Step]float64{}, nextBy: map[string]float64{},
 		tested: map[calendar.Step]float64{}, next: map[calendar.Step]float64{},

@@ -15,13 +15,16 @@ type Evidence struct {
 	dialect Dialect
 	want    []Column
 	kinds   []Kind
+	// commas says that all files so far, of which there are as many, separate their fields by commas.
+	commas  bool
+	files   int
 	numbers numberEvidence
 	times   timeEvidence
 }
 
 // NewEvidence begins to look at the number and date columns of want for what d leaves open.
 func NewEvidence(d Dialect, want []Column) *Evidence {
-	e := &Evidence{dialect: d}
+	e := &Evidence{dialect: d, commas: d.Separator == ","}
 	for _, w := range want {
 		if w.Kind == Number || w.Kind == Date {
 			e.kinds = append(e.kinds, w.Kind)
@@ -40,6 +43,12 @@ func (e *Evidence) Columns(s Source) []Column {
 		}
 	}
 	return out
+}
+
+// Separated says what separates the fields of the file that is shown next.
+func (e *Evidence) Separated(by string) {
+	e.commas = by == "," && (e.files == 0 || e.commas)
+	e.files++
 }
 
 // See takes a block of Columns. It drops their dictionaries, so that memory is that of a block.
@@ -67,7 +76,7 @@ func (e *Evidence) Undecided() bool {
 // Settle returns the dialect; what nothing decides is a *Question.
 func (e *Evidence) Settle() (Dialect, error) {
 	d := e.dialect
-	if err := e.numbers.settle(&d); err != nil {
+	if err := e.numbers.settle(&d, e.commas); err != nil {
 		return d, err
 	}
 	err := e.times.settle(&d)

@@ -125,9 +125,13 @@ func (e *numberEvidence) opened(sep byte) int {
 }
 
 // settle completes a dialect.
-func (e *numberEvidence) settle(d *Dialect) error {
+func (e *numberEvidence) settle(d *Dialect, commas bool) error {
 	if e.undecided(*d) {
-		return e.question()
+		// Whoever separates fields by a comma does not write it into numbers for a point: then it stands between thousands.
+		if !commas || e.opened('.') > 0 {
+			return e.question()
+		}
+		d.Decimal = "."
 	}
 	if d.Decimal == "" {
 		comma := e.comma > e.point && d.Thousands != ","

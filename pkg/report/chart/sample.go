@@ -26,10 +26,7 @@ type sum struct{ actual, forecast float64 }
 
 // NewSample prepares for predictions with the keys, models and levels of head.
 func NewSample(head *backtest.Predictions, primary, baseline string) *Sample {
-	n := 1
-	if len(head.Keys) > 0 {
-		n = len(head.Keys[0].Codes)
-	}
+	n := head.NumSeries()
 	s := &Sample{
 		Rows: &backtest.Predictions{Keys: head.Keys, Models: head.Models, Levels: head.Levels},
 		keep: make([]bool, n), show: make([]bool, len(head.Models)),

@@ -61,6 +61,9 @@ func show(ctx context.Context, f table.File, d table.Dialect, e *table.Evidence,
 		return 0, err
 	}
 	defer s.Close()
+	if c, ok := s.(*csv.Source); ok {
+		e.Separated(c.Dialect().Separator)
+	}
 	want := e.Columns(s)
 	if len(want) == 0 {
 		return 0, nil
