@@ -27,11 +27,6 @@ const (
 	observedFeature = "observed"
 )
 
-// DefaultFeaturizeOptions materialise every family for a horizon.
-func DefaultFeaturizeOptions() FeaturizeOptions {
-	return FeaturizeOptions{Horizon: 28}
-}
-
 // Featurize writes the one-step design matrix of validate's panel, origin = target - 1, of every series and step up to the last sale:
 // features/part-*.parquet with the keys, date, target, whether it was observed, and the features in units of sales; and plan.json, which
 // says what each column is and may read.

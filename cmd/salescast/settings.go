@@ -156,7 +156,7 @@ func settings() []setting {
 			key: "validate.severity", doc: "what rules mean, by name, such as {negative: error}: info, warning or error, which fails validation",
 			at: func(c *config) any { return &c.Validate.Severity }, def: "{}", check: checkSeverity,
 		},
-		{key: "features.families", doc: "the families of features to use; empty for all", at: func(c *config) any { return &c.Features.Families }, def: "[]"},
+		{key: "features.families", doc: "the families of features that featurize writes, to be looked at; empty for all", at: func(c *config) any { return &c.Features.Families }, def: "[]"},
 		{key: "forecast.horizon", doc: "how many steps ahead to forecast", at: func(c *config) any { return &c.Forecast.Horizon }, def: "28", min: 1, max: 730},
 		{
 			key: "forecast.quantiles", doc: "the levels of the forecast's distribution, increasing, between 0 and 1",

@@ -189,3 +189,29 @@ def test_the_models_are_those_of_the_binary(binary):
     source = (ROOT / "dags" / "sales_forecast_training.py").read_text()
     offered = next(ast.literal_eval(node.value) for node in ast.parse(source).body if isinstance(node, ast.Assign) and node.targets[0].id == "MODELS")
     assert sorted(offered) == sorted(schema["properties"]["models"]["items"]["enum"])
+
+
+def params_of(name):
+    """The form of a DAG: the keywords of each Param, and its value, of those that are written out."""
+    tree = ast.parse((ROOT / "dags" / f"{name}.py").read_text())
+    form = next(k.value for node in ast.walk(tree) if isinstance(node, ast.Call) for k in node.keywords if k.arg == "params")
+    found = {}
+    for key, call in zip(form.keys, form.values, strict=True):
+        found[key.value] = {k.arg: ast.literal_eval(k.value) for k in call.keywords if isinstance(k.value, ast.Constant | ast.List | ast.Dict) and k.arg != "items"}
+        found[key.value]["value"] = ast.literal_eval(call.args[0]) if isinstance(call.args[0], ast.Constant | ast.List) else None
+    return found
+
+
+def test_the_forms_know_the_settings(binary):
+    """Bounds, choices and defaults of the forms are those of the configuration."""
+    schema = json.loads(binary("config", "schema"))["properties"]
+    horizon, register = schema["forecast"]["properties"]["horizon"], schema["register"]["properties"]
+    for name in FILES:
+        form = params_of(name)
+        assert (form["horizon"]["minimum"], form["horizon"]["maximum"]) == (horizon["minimum"], horizon["maximum"])
+    training = params_of("sales_forecast_training")
+    assert f"or {horizon['default']}." in training["horizon"]["description"]
+    assert training["models"]["value"] == [schema["models"]["default"]]
+    assert training["promote"]["enum"] == [*register["promote"]["enum"], "never"]
+    assert training["promote"]["value"] == register["promote"]["default"]
+    assert params_of("sales_forecast_inference")["model"]["value"] == f"models:/{register['prefix']['default']}_ensemble@champion"
