@@ -239,7 +239,7 @@ func TestReportAsJSONAndPage(t *testing.T) {
 	}
 	want := `{"schema":"salescast.quality/v1","files":["a\u003cb\u003e.csv"],"file_count":1,"rows":10,"dialect":{},"quarantined":1,"left_out":0,"series":0,"panel_rows":0,"filled_rows":0,"findings":[` +
 		`{"rule":"all_zero","severity":"error","count":1,"sentence":"every sale is zero","cure":"check data.target: there is nothing to forecast","examples":[],"rejects":false},` +
-		`{"rule":"negative","severity":"warning","count":1,"sentence":"1 row has negative sales","cure":"book returns apart from sales, or set them to zero","examples":[{"file":"a\u003cb\u003e.csv","line":2,"column":"sales","text":"-1"}],"rejects":true}],"passed":false}`
+		`{"rule":"negative","severity":"warning","count":1,"sentence":"1 row has a negative sale","cure":"book returns apart from sales, or set them to zero","examples":[{"file":"a\u003cb\u003e.csv","line":2,"column":"sales","text":"-1"}],"rejects":true}],"passed":false}`
 	if string(b) != want {
 		t.Errorf("got\n%s\nwant\n%s", b, want)
 	}
