@@ -6,6 +6,7 @@ import dataclasses
 import datetime as dt
 import functools
 import hashlib
+import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import TypeVar
 
@@ -28,15 +29,16 @@ from data import (
     Table,
     check,
     complete,
+    entered,
     from_grid,
     from_sample,
     guess_column,
+    last_known,
     manual_days,
     missing_plan,
     plain,
     read_table,
     sample,
-    week_after,
 )
 
 T = TypeVar("T")
@@ -251,7 +253,7 @@ def checked(table: Table, mapping: Mapping[str, str | None], constants: Mapping[
         return None
     count = len(history.series())
     days = history.rows[DATE]
-    st.success(f"Loaded {len(history.rows):,} records: {count} series, {days.min()} to {days.max()}.")
+    st.success(f"Loaded {len(history.rows):,} record{'s' if len(history.rows) != 1 else ''}: {count} series, {days.min()} to {days.max()}.")
     for note in history.notes:
         st.caption(note)
     return history
@@ -268,7 +270,10 @@ def manual_tab(client: Client, model: Model | None, roles: Roles) -> History | N
     if kind == NEW or model is None:
         names = key_names(roles, "manual")
         st.caption(f"A new series is forecast from this {span} alone: its interval is as wide as new series were wrong. Upload more of it.")
-        grid = week(f"new_{every.unit}", every, yesterday(), dt.date(1971, 1, 1), list(manual_days(yesterday())[SALES]))
+        example = list(manual_days(yesterday())[SALES])
+        grid = week(f"new_{every.unit}", every, yesterday(), dt.date(1971, 1, 1), example)
+        if grid is not None and list(grid[SALES]) == example:
+            st.caption("The sales are an example: put your own in their place.")
         return grid_history(grid, roles, names)
     listed = known_series(client, model)
     if isinstance(listed, ServerError):
@@ -279,16 +284,20 @@ def manual_tab(client: Client, model: Model | None, roles: Roles) -> History | N
     if known is None or recent is None:
         st.info("The series cannot be read from the server now. Choose a new one, or upload its sales.")
         return None
-    is_are = "is" if every.unit == "day" else "are"
     st.caption(
         plain(
-            f"{charts.label(known.key)} is known from {known.first} to {known.last}. The {span} below {is_are} added to that history, "
+            f"{charts.label(known.key)} is known from {known.first} to {known.last}. What you enter below is added to that history, "
             f"with promotions, prices and holidays as stored; a {every.unit} that is in both counts as it is here. "
-            f"The last {span} known {is_are} filled in: put what was sold in its place."
+            f"The forecast begins after the last {every.unit} that you enter, or that is known."
         )
     )
     mine = hashlib.sha256(repr((known.key, known.last)).encode()).hexdigest()[:12]
-    grid = week(mine, every, every.step(known.last, 7), every.step(known.first, 6), week_after(recent))
+    grid = week(mine, every, every.step(known.last, 7), every.step(known.first, 6), [math.nan] * 7)
+    if grid is not None:
+        grid = entered(grid)
+        if not len(grid):
+            grid = last_known(recent)
+            st.caption("Nothing is entered yet: the forecast is that of the history alone.")
     history = grid_history(grid, roles, dict(zip(roles.keys, known.key, strict=True)))
     return history and dataclasses.replace(history, append=True, stored=recent)
 
@@ -429,22 +438,26 @@ def completed(client: Client, model: Model, history: History, horizon: int) -> H
         return history
     listed = known_series(client, model)
     known, total = ([], 1) if isinstance(listed, ServerError) else listed
+    # Of a known series the server has past and plan.
+    names = {k.key for k in known}
+    lacking = [key for key in history.series() if key not in names]
+    if not lacking:
+        return history
     recent = last_days(client, model, known[0]) if known else None
     values = {}
     with st.expander(plain(f"Your data lack what the model reads: {', '.join(missing)}")):
+        of = " of series that the model does not know" if len(lacking) < len(history.series()) else ""
         st.caption(
-            f"Each is taken to have the same value on all {model.frequency.unit}s, past and future. It begins with what is usual in the "
-            "model's own data; for a promotion or a holiday 0 is none."
+            f"Each is taken to have the same value on all {model.frequency.unit}s{of}, past and future. It begins with what is usual in "
+            "the model's own data; for a promotion or a holiday 0 is none."
         )
         for row in batches(missing, 4):
             for place, name in zip(st.columns(4), row, strict=False):
                 widget = f"constant_plan_{name}"
                 restore(widget, usual(name, recent))
                 values[name] = float(keep(widget, place.number_input(name, key=widget)))
-    # Of a known series the server has a plan; which are known is certain where all are listed.
-    names = {k.key for k in known}
-    new = [key for key in history.series() if key not in names] if len(known) == total else []
-    return complete(history, values, new, horizon, model.frequency)
+    certain = len(known) == total  # else the server may have a plan of those that are not listed
+    return complete(history, values, lacking, horizon if certain else 0, model.frequency)
 
 
 def usual(column: str, recent: pd.DataFrame | None) -> float:

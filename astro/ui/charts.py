@@ -23,6 +23,8 @@ LESS = "#c2543d"
 SHOWN_DAYS, FEWEST_SHOWN = 180, 56
 # What the server calls a group of features where people would say it otherwise.
 GROUPS = {"identity": "series"}
+# The height of Plotly's bar of buttons, which stands above the drawing and not over its first values.
+BAR = 36
 
 
 def safe(name: str) -> str:
@@ -38,8 +40,9 @@ def label(key: Sequence[str]) -> str:
 def _layout(figure: go.Figure, height: int, **more: object) -> go.Figure:
     figure.update_layout(
         height=height,
-        margin={"l": 8, "r": 8, "t": 8, "b": 8},
+        margin={"l": 8, "r": 8, "t": BAR, "b": 8},
         hovermode="x unified",
+        hoverlabel={"namelength": -1},
         legend={"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0},
         separators=".,",
         **more,
@@ -156,7 +159,7 @@ def drivers_chart(series: Series, day: int) -> go.Figure:
     low, high = min([0.0, *steps]), max([0.0, *steps])
     room = 0.12 * (high - low or 1)  # for the numbers beside the bars
     reach = [low - (room if low < 0 else 0), high + room]
-    _layout(figure, 90 + 34 * (len(names) + 1), showlegend=False, xaxis={"range": reach}, yaxis={"autorange": "reversed"})
+    _layout(figure, 90 + BAR + 34 * (len(names) + 1), showlegend=False, xaxis={"range": reach}, yaxis={"autorange": "reversed"})
     return figure.update_layout(hovermode="closest")
 
 

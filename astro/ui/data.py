@@ -168,11 +168,12 @@ class History:
         return list(self.rows[list(self.keys)].drop_duplicates().itertuples(index=False, name=None))
 
     def of(self, series: tuple[str, ...]) -> pd.DataFrame:
-        """The rows of one series, after the stored ones that they continue."""
+        """The rows of one series, after the stored ones that they continue; what they leave open is as stored."""
         rows = select(self.rows, self.keys, series)
         if self.stored is None or not len(self.stored):
             return rows
-        return pd.concat([self.stored[self.stored[DATE] < rows[DATE].iloc[0]], rows], ignore_index=True)
+        stored = self.stored[(self.stored[DATE] < rows[DATE].iloc[0]) | self.stored[DATE].isin(rows[DATE])]
+        return rows.set_index(DATE).combine_first(stored.set_index(DATE)).reset_index()
 
     def only(self, series: tuple[str, ...]) -> History:
         """What it takes to forecast one series from where all are.
@@ -409,18 +410,28 @@ def missing_plan(history: History, roles: Roles) -> list[str]:
 
 
 def complete(history: History, values: Mapping[str, float], new: Sequence[tuple[str, ...]], horizon: int, frequency: Frequency) -> History:
-    """history with columns that have one value on all days.
+    """history with columns that have one value on all days of the series that are new, and on horizon steps after the last sales.
 
-    So have the horizon steps after the last sales of the series that are new: a plan of the others is with the server.
+    Those of the others are with the server.
     """
     plan = history.plan
-    if new:
+    if horizon:
         begin = history.rows.loc[history.rows[SALES].notna(), DATE].max()
         days = [frequency.step(begin, i + 1) for i in range(horizon)]
         own = [*history.keys, DATE]
         rows = pd.DataFrame([(*key, day) for key in new for day in days], columns=own)
         plan = rows if not len(plan) else plan.merge(rows, how="outer", on=own)
-    return dataclasses.replace(history, rows=history.rows.assign(**values), plan=plan.assign(**values))
+    return dataclasses.replace(
+        history, rows=_assigned(history.rows, history.keys, values, new), plan=_assigned(plan, history.keys, values, new)
+    )
+
+
+def _assigned(frame: pd.DataFrame, keys: Sequence[str], values: Mapping[str, float], series: Sequence[tuple[str, ...]]) -> pd.DataFrame:
+    """frame with columns that have one value in the rows of series, and none in others."""
+    chosen = set(series)
+    named = zip(*(frame[k] for k in keys), strict=True) if keys else [()] * len(frame)
+    own = pd.Series([key in chosen for key in named], index=frame.index, dtype=bool)
+    return frame.assign(**{name: own.map({True: value, False: math.nan}).astype(float) for name, value in values.items()})
 
 
 def manual_days(last: dt.date, count: int = 7, frequency: Frequency = DAILY) -> pd.DataFrame:
@@ -429,12 +440,15 @@ def manual_days(last: dt.date, count: int = 7, frequency: Frequency = DAILY) -> 
     return pd.DataFrame({DATE: days, SALES: [5000.0 + 100 * i for i in range(count)]})
 
 
-def week_after(stored: pd.DataFrame, count: int = 7) -> list[float]:
-    """The sales that a grid of the days after stored begins with: those of the days before, a week earlier."""
-    sales = [float(v) for v in stored[SALES].tail(count)]
-    known = [v for v in sales if not math.isnan(v)]
-    usual = sum(known) / len(known) if known else 0.0
-    return [usual] * (count - len(sales)) + [max(0.0, usual if math.isnan(v) else v) for v in sales]
+def entered(grid: pd.DataFrame) -> pd.DataFrame:
+    """The days of a grid up to the last that has sales."""
+    known = [i for i, v in enumerate(grid[SALES]) if v is not None and not pd.isna(v)]
+    return grid.head(known[-1] + 1 if known else 0)
+
+
+def last_known(stored: pd.DataFrame) -> pd.DataFrame:
+    """The last day of stored sales that is known: what continues a history with it changes nothing."""
+    return stored.loc[stored[SALES].notna(), [DATE, SALES]].tail(1)
 
 
 def from_grid(grid: pd.DataFrame, roles: Roles, names: Mapping[str, str]) -> History:

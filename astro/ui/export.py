@@ -23,7 +23,7 @@ def neutral(cell: str) -> str:
 def forecast_csv(forecast: Forecast, level: int) -> bytes:
     """Columns date, predicted_sales, lower_bound and upper_bound, after the keys where there are several series.
 
-    Bounds are empty where the model gives no interval. Numbers are written whole, as the chart has them.
+    Bounds are empty where the model gives no interval. Numbers have as many digits as a forecast can mean.
     """
     keys = forecast.keys if len(forecast.series) > 1 else ()
     return _csv(keys, [(series.key if keys else (), series) for series in forecast.series], level)
@@ -51,8 +51,18 @@ def _csv(keys: Sequence[str], rows: Sequence[tuple[Sequence[str], Series]], leve
         lower, upper = series.band(level)
         for i, day in enumerate(series.dates):
             numbers = (series.point[i], lower[i] if lower else math.nan, upper[i] if upper else math.nan)
-            writer.writerow([*map(neutral, key), day.isoformat(), *("" if math.isnan(n) else repr(n) for n in numbers)])
+            writer.writerow([*map(neutral, key), day.isoformat(), *map(written, numbers)])
     return out.getvalue().encode()
+
+
+def written(value: float) -> str:
+    """value with two decimals, or four digits where it is small; empty where it is not known."""
+    if math.isnan(value):
+        return ""
+    small = math.floor(math.log10(abs(value))) if value else 0
+    if not value or small < -6:
+        return "0"
+    return f"{value:.{max(2, 3 - small)}f}".rstrip("0").rstrip(".")
 
 
 def file_name(now: dt.datetime) -> str:

@@ -214,24 +214,25 @@ def comparison(client: Client, chosen: Model, history: History, series: Series) 
         return
     if not st.toggle("Compare all models", key="compare"):
         return
-    rows, lines = [], []
-    for model in models:
-        row: dict[str, object] = {"Model": title(model) + (" ◀" if model.name == chosen.name else "")}
+    rows, answered, lines, silent = [], [], [], []
+    for model, short in zip(models, titles(models), strict=True):
+        row: dict[str, object] = {"Model": short + (" ◀" if model.name == chosen.name else "")}
         answer = ask(client, model, history, min(len(series.dates), model.horizon))
         found = None if isinstance(answer, ServerError) else next((s for s in answer.series if s.key == series.key), None)
         if found:
-            lines.append((title(model), found))
+            answered.append(model)
+            lines.append(found)
             total = sum_of(found)
             row |= {"Total": total, "Mean": total / len(found.point), "Min": min(found.point), "Max": max(found.point)}
         elif isinstance(answer, ServerError):
-            row["Note"] = str(answer)
+            silent.append(f"{short} does not forecast these sales: {sentence(str(answer))}")
         figures = measured(client, model)
         rows.append(row | {METRICS[name][0]: figures[name] for name in METRICS if name in figures})
-    st.plotly_chart(charts.models_chart(lines), width="stretch", key="models_chart", config=CHART)
+    st.plotly_chart(charts.models_chart(list(zip(titles(answered), lines, strict=True))), width="stretch", key="models_chart", config=CHART)
     sums = {c: st.column_config.NumberColumn(format="%,.1f") for c in ("Total", "Mean", "Min", "Max")}
     about = {name: st.column_config.NumberColumn(format=form, help=help) for name, form, help in METRICS.values()}
     st.dataframe(pd.DataFrame(rows), hide_index=True, width="stretch", column_config=sums | about)
-    st.caption(" ".join(["WAPE, RMSSE, bias and coverage are those of the models' backtests.", left_out]))
+    st.caption(plain(" ".join(["WAPE, RMSSE, bias and coverage are those of the models' backtests.", left_out, *silent])))
 
 
 def whatif(client: Client, model: Model, history: History, series: Series, level: int) -> None:
@@ -308,11 +309,20 @@ def last_price(history: History, column: str, series: Series) -> float:
 # How things are said.
 
 
-def title(model: Model) -> str:
-    """bakery/ensemble as people read it, with its version where that is a number of a registry."""
-    source, _, member = model.name.rpartition("/")
-    text = f"{member} · {source}" if source else member
-    return f"{text}, version {model.version}" if model.version.isdigit() else text
+def title(model: Model, source: bool = True, version: bool = True) -> str:
+    """bakery/ensemble as people read it, with its version where that is a number of a registry; or less of it."""
+    origin, _, member = model.name.rpartition("/")
+    text = f"{member} · {origin}" if origin and source else member
+    return f"{text}, version {model.version}" if model.version.isdigit() and version else text
+
+
+def titles(models: Sequence[Model]) -> list[str]:
+    """The shortest titles that tell models apart: what all have is not repeated beside each."""
+    for source, version in ((False, False), (True, False), (False, True), (True, True)):
+        short = [title(m, source, version) for m in models]
+        if len(set(short)) == len(models):
+            break
+    return short
 
 
 def failure(error: ServerError) -> None:

@@ -93,14 +93,13 @@ def test_a_known_series_is_continued(app: AppTest, server: FakeServer) -> None:
     assert app.selectbox("known_store").options == ["B1", "=B2"]
     assert app.selectbox("known_item").options == ["P1", "P2"]
     assert "B1 / P1 is known from 2016-01-02 to 2019-04-30" in texts(app)
+    assert "Nothing is entered yet" in texts(app)
     click(app, "manual")
     body = server.requests[-1][2]
     assert body["append"] is True
-    assert body["history"]["date"] == [f"2019-05-0{i}" for i in range(1, 8)]
-    week = [273, 274, 275, 276, pytest.approx((273 + 274 + 275 + 276 + 278 + 279) / 6), 278, 279]
-    assert body["history"]["sales"] == week, "as the week before, with what is usual for a day that is not known"
+    assert (body["history"]["date"], body["history"]["sales"]) == (["2019-04-30"], [279]), "what is known already, and no week made up"
     assert set(body["history"]) == {"store", "item", "date", "sales"}, "the plan is the stored one"
-    assert body["history"]["item"] == ["P1"] * 7
+    assert body["history"]["item"] == ["P1"]
     assert "lack what the model reads" not in str([e.label for e in app.expander])
     app.checkbox("whatif_price_on").check().run()
     assert next(n for n in app.number_input if n.label == "Price").value == 3.5, "the last stored price"
@@ -108,7 +107,7 @@ def test_a_known_series_is_continued(app: AppTest, server: FakeServer) -> None:
     app.selectbox("known_store").select("=B2").run()
     assert not app.exception
     assert app.selectbox("known_item").options == ["P3"]
-    assert server.requests[-1][2]["history"]["store"] == ["=B2"] * 7
+    assert server.requests[-1][2]["history"]["store"] == ["=B2"]
     app.radio("manual_kind").set_value("New").run()
     app.text_input("manual_store").set_value("corner").run()
     app.radio("manual_kind").set_value("Known to the model").run()
@@ -117,6 +116,25 @@ def test_a_known_series_is_continued(app: AppTest, server: FakeServer) -> None:
     assert app.text_input("manual_store").value == "corner"
     asked = [r[1] for r in server.requests].count("/v1/models/bakery/ensemble/series?limit=10000&days=0")
     assert asked == 1, "the list is asked for once"
+
+
+def test_the_plan_of_a_known_series_is_the_servers(app: AppTest, server: FakeServer) -> None:
+    known = sales(["B1"]).replace(b",bread,", b",P1,").replace(b",promo", b",rain")
+    upload(app, known)
+    click(app, "upload")
+    assert not app.exception
+    assert not [e.label for e in app.expander if "lack what the model reads" in e.label]
+    assert "price" not in next(r for r in reversed(server.requests) if r[1] == "/v1/forecast")[2]["history"]
+    upload(app, known + sales(["new"]).split(b"\n", 1)[1])
+    assert [e.label for e in app.expander if "lack what the model reads" in e.label]
+    body = next(r for r in reversed(server.requests) if r[1] == "/v1/forecast")[2]
+    assert body["history"]["price"] == [None] * 60 + [3.5] * 60
+    assert body["plan"]["store"] == ["new"] * 28
+
+
+def test_one_record_is_one(app: AppTest) -> None:
+    upload(app, b"date,sales,store,item\n2026-01-01,5,a,b\n")
+    assert "Loaded 1 record:" in texts(app)
 
 
 def test_a_list_of_series_that_is_cut_is_said(app: AppTest, server: FakeServer) -> None:
@@ -233,7 +251,7 @@ def test_models_are_compared(app: AppTest) -> None:
     app.toggle("compare").set_value(True).run()
     assert not app.exception
     table = app.dataframe[-1].value
-    assert list(table["Model"])[1] == "xgboost · bakery, version 1"
+    assert list(table["Model"]) == ["ensemble · bakery ◀", "xgboost · bakery", "ensemble · long"], "what all have is not repeated"
     assert list(table["WAPE"]) == [0.31] * 3
 
 

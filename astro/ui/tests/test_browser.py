@@ -26,7 +26,8 @@ from conftest import UI, FakeServer
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from client import Change, Client, Forecast
-from data import check, from_grid, manual_days, read_table, week_after
+from data import check, from_grid, last_known, manual_days, read_table
+from export import written
 
 CHROMIUM = os.environ.get("CHROMIUM", "/usr/bin/chromium")
 EXAMPLE = UI.parent.parent / "examples" / "bakery"
@@ -200,14 +201,14 @@ def downloaded(page: Page, button: str = "Download CSV") -> list[list[str]]:
 
 
 def lines(forecast: Forecast, named: bool) -> list[list[str | float]]:
-    """What the file is to hold of the server's answer, its numbers as they are."""
+    """What the file is to hold of the server's answer, its numbers as they are written."""
     out: list[list[str | float]] = []
     for series in forecast.series:
         lower, upper = series.band(95)
         assert lower
         assert upper
         for day, *numbers in zip(series.dates, series.point, lower, upper, strict=True):
-            out.append([*(series.key if named else ()), day.isoformat(), *numbers])
+            out.append([*(series.key if named else ()), day.isoformat(), *(float(written(n)) for n in numbers)])
     return out
 
 
@@ -254,7 +255,7 @@ def test_the_file_that_is_downloaded_has_the_numbers_of_the_server_and_of_the_ch
     assert any(r[0].startswith("'=cmd") for r in rows), "a formula is text"
     shown = [r for r in rows[1:] if numbers(r)[0] == answer.series[0].key[0]]
     for name, column in (("Forecast", 3), ("lower", 4), ("upper", 5)):
-        assert drawn(page, name) == [float(r[column]) for r in shown], f"{name} is drawn as it is written"
+        assert [float(written(v)) for v in drawn(page, name)] == [float(r[column]) for r in shown], f"{name} is drawn as it is written"
     pick_series(page, "B002 / P101")
     expect(page.get_by_role("button", name="Download CSV")).to_be_visible()
 
@@ -286,7 +287,9 @@ def test_a_total_is_that_of_the_server(page: Page, served: RealServer | FakeServ
     for name, values in (("Forecast", total.point), ("lower", lower), ("upper", upper)):
         wait_drawn(page, name, values)
     rows = downloaded(page, "Download this total")
-    assert [numbers(r) for r in rows[1:]] == [list(r) for r in zip(map(str, total.dates), total.point, lower, upper, strict=True)]
+    assert [numbers(r) for r in rows[1:]] == [
+        [str(day), *(float(written(n)) for n in row)] for day, *row in zip(total.dates, total.point, lower, upper, strict=True)
+    ]
     assert downloaded(page, "Download CSV of all series")[1][0] == keys[0][0]
     pick_series(page, " / ".join(keys[1]))
     wait_drawn(page, "Forecast", answer.series[1].point)
@@ -385,12 +388,11 @@ def test_a_known_series_is_continued_in_the_grid_with_the_keyboard(page: Page, s
         settled(page)
     forecast(page)
 
-    recent = client.series(model, other.key, 7)[0][0].recent
-    week = manual_days(other.last + dt.timedelta(days=7)).assign(sales=[*entered, *week_after(recent)[3:]])
+    week = manual_days(other.last + dt.timedelta(days=3), 3).assign(sales=entered)
     names = dict(zip(model.keys, other.key, strict=True))
     asked = dataclasses.replace(from_grid(week, model.roles(), names), append=True)
     answer = client.forecast(model, asked, 28)
-    assert answer.series[0].dates[0] == other.last + dt.timedelta(days=8)
+    assert answer.series[0].dates[0] == other.last + dt.timedelta(days=4)
     wait_drawn(page, "Forecast", answer.series[0].point)
     rows = downloaded(page)
     assert rows[0] == ["date", "predicted_sales", "lower_bound", "upper_bound"]
@@ -457,9 +459,8 @@ def test_what_if_the_price_is_that_of_the_server(page: Page, served: RealServer 
     field.fill(f"{last / 2:.2f}")
     field.press("Enter")
 
-    week = manual_days(known[0].last + dt.timedelta(days=7)).assign(sales=week_after(recent))
     names = dict(zip(model.keys, known[0].key, strict=True))
-    asked = dataclasses.replace(from_grid(week, model.roles(), names), append=True)
+    asked = dataclasses.replace(from_grid(last_known(recent), model.roles(), names), append=True)
     (series,) = client.forecast(model, asked, 28).series
     change = Change("price", float(f"{last / 2:.2f}"), series.dates[0], series.dates[-1])
     answer = client.whatif(model, asked, series, [change], 95)

@@ -179,7 +179,9 @@ def test_columns_that_are_missing_get_one_value() -> None:
     roles = Roles((), ("promo", "price"))
     history = load("date,sales,promo\n2026-01-01,1,0\n2026-01-02,,1\n", roles)
     assert data.missing_plan(history, roles) == ["price"]
-    whole = data.complete(history, {"price": 2.5}, [], 3, DAILY)
+    whole = data.complete(history, {"price": 2.5}, [], 0, DAILY)
+    assert math.isnan(whole.rows["price"][0]), "of a known series the server knows it"
+    whole = data.complete(history, {"price": 2.5}, history.series(), 0, DAILY)
     assert list(whole.rows["price"]) == [2.5]
     assert list(whole.plan["price"]) == [2.5]
     assert data.missing_plan(whole, roles) == []

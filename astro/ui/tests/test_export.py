@@ -3,12 +3,13 @@ from __future__ import annotations
 import csv
 import datetime as dt
 import io
+import math
 
 import pytest
 
 from client import Forecast, Series
 from data import Roles, check, guess_column, read_table
-from export import example_csv, file_name, forecast_csv, neutral, total_csv
+from export import example_csv, file_name, forecast_csv, neutral, total_csv, written
 
 DAYS = [dt.date(2026, 1, 1), dt.date(2026, 1, 2)]
 
@@ -18,10 +19,10 @@ def forecast(*names: str) -> Forecast:
     return Forecast("m", "1", ("store",), [Series((n,), DAYS, [0.1 + 0.2, 5.0], quantiles) for n in names], [])
 
 
-def test_one_series_has_four_columns_and_whole_numbers() -> None:
+def test_one_series_has_four_columns_and_its_numbers() -> None:
     rows = list(csv.reader(io.StringIO(forecast_csv(forecast("a"), 95).decode())))
     assert rows[0] == ["date", "predicted_sales", "lower_bound", "upper_bound"]
-    assert rows[1] == ["2026-01-01", "0.30000000000000004", "0.1", repr(1 / 3)]
+    assert rows[1] == ["2026-01-01", "0.3", "0.1", "0.3333"]
     assert len(rows) == 3
 
 
@@ -37,6 +38,17 @@ def test_several_series_are_named_and_formulas_are_text() -> None:
 def test_neutral(start: str) -> None:
     assert neutral(start + "x") == "'" + start + "x"
     assert neutral("x" + start) == "x" + start
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (0.0, "0"), (-0.0, "0"), (12.0, "12"), (5163.123456789, "5163.12"), (2e10, "20000000000"), (1 / 3, "0.3333"),
+        (0.00123456, "0.001235"), (-45.678, "-45.68"), (1e-12, "0"), (9.999999, "10"), (math.nan, ""),
+    ],
+)  # fmt: skip
+def test_numbers_have_the_digits_that_a_forecast_can_mean(value: float, text: str) -> None:
+    assert written(value) == text
 
 
 def test_file_name() -> None:
