@@ -8,6 +8,8 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+
+	"salescast/pkg/table/roles"
 )
 
 // settingsPage is docs/settings.md.
@@ -111,7 +113,7 @@ func TestShownConfigurations(t *testing.T) {
 			}
 		}
 	}
-	text := starter("sales.csv", []column{{name: "shop"}, {name: "day", dates: true}, {name: "units", numbers: true}})
+	text := starter("sales.csv", &roles.Guess{})
 	c, err := loadText(t, text)
 	must(t, err)
 	d, err := loadText(t, "")
