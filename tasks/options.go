@@ -42,11 +42,11 @@ type DataOptions struct {
 	Country string `json:"country"`
 }
 
-// CSVWords are the names under data.csv, and what each may be.
+// CSVWords are the names under data.csv, and what each may be; one without words may be any text.
 func CSVWords() map[string][]string {
 	return map[string][]string{
 		"encoding": {table.UTF8, table.UTF16, table.Windows1252}, "separator": {",", ";", "tab", "|"},
-		"decimal": {".", ","}, "thousands": {".", ",", "'", " ", table.NoThousands},
+		"decimal": {".", ","}, "thousands": {".", ",", "'", " ", table.NoThousands}, "sheet": {},
 	}
 }
 
@@ -63,7 +63,7 @@ func (d DataOptions) Dialect() (table.Dialect, error) {
 		separator = "\t"
 	}
 	c := table.Dialect{
-		Encoding: strings.ToLower(d.CSV["encoding"]), Separator: separator, Decimal: d.CSV["decimal"], Thousands: d.CSV["thousands"],
+		Sheet: d.CSV["sheet"], Encoding: strings.ToLower(d.CSV["encoding"]), Separator: separator, Decimal: d.CSV["decimal"], Thousands: d.CSV["thousands"],
 		Times: table.TimeForm(d.TimeFormat), Timezone: d.Timezone,
 	}
 	return c, c.Check()

@@ -91,7 +91,7 @@ func (a *app) lookAt(ctx context.Context, source string, given roles.Given) (*ro
 	op := "look at " + source
 	files, err := a.sourceFiles(ctx, source)
 	if err != nil {
-		return nil, &tasks.Error{Kind: tasks.KindOf(err), Op: op, Err: err, Hint: cmp.Or(tasks.HintOf(err), "give a CSV file with a header, also .gz, or Parquet")}
+		return nil, &tasks.Error{Kind: tasks.KindOf(err), Op: op, Err: err, Hint: cmp.Or(tasks.HintOf(err), "give a CSV file with a header, also .gz, .zst or .zip, Parquet, or an Excel workbook")}
 	}
 	g, err := roles.Of(ctx, files, table.Dialect{}, given)
 	if q, ok := errors.AsType[*table.Question](err); ok {
@@ -190,6 +190,7 @@ func csvYAML(d table.Dialect) string {
 		{"decimal", d.Decimal, "."},
 		{"thousands", d.Thousands, table.NoThousands},
 		{"encoding", d.Encoding, table.UTF8},
+		{"sheet", d.Sheet, ""},
 	} {
 		if s.value != "" && s.value != s.usual {
 			out = append(out, s.key+": "+strconv.Quote(s.value))

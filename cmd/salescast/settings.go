@@ -106,7 +106,7 @@ const autoModels = "auto"
 // settings lists every key in the order of the starter file.
 func settings() []setting {
 	return []setting{
-		{key: "data.source", doc: "the sales: a file, folder or glob of csv, csv.gz or parquet, relative to this file, or an s3:// URL", at: func(c *config) any { return &c.Data.Source }, def: `""`},
+		{key: "data.source", doc: "the sales: a file, folder or glob of csv (also .gz, .zst, .zip), parquet or xlsx, relative to this file, or an s3:// URL", at: func(c *config) any { return &c.Data.Source }, def: `""`},
 		{key: "data.keys", doc: "columns that together name a series", at: func(c *config) any { return &c.Data.Keys }, def: "[]"},
 		{key: "data.time", doc: "the column of dates", at: func(c *config) any { return &c.Data.Time }, def: "date"},
 		{key: "data.target", doc: "the column to forecast", at: func(c *config) any { return &c.Data.Target }, def: "sales"},
@@ -129,7 +129,7 @@ func settings() []setting {
 			at: func(c *config) any { return &c.Data.EndedAfter }, def: "0", min: -1, max: 100000,
 		},
 		{
-			key: "data.csv", doc: "how the text of the source is written, where it does not say so itself: {separator: \";\", decimal: \",\", thousands: \".\", encoding: windows-1252}; what is not set is told from it",
+			key: "data.csv", doc: "how the text of the source is written, where it does not say so itself: {separator: \";\", decimal: \",\", thousands: \".\", encoding: windows-1252, sheet: Sales}; what is not set is told from it",
 			at: func(c *config) any { return &c.Data.CSV }, def: "{}", check: checkDialect,
 		},
 		{

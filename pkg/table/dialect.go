@@ -13,6 +13,8 @@ type Dialect struct {
 	// Encoding and Separator are of CSV: utf-8, utf-16 or windows-1252, and one character.
 	Encoding  string `json:"encoding,omitempty"`
 	Separator string `json:"separator,omitempty"`
+	// Sheet is that of a workbook, or the file of an archive.
+	Sheet string `json:"sheet,omitempty"`
 	// Decimal is "." or ",". Thousands is what may stand between groups of three digits: ".", ",", "'", " " for spaces of any kind, or
 	// "none".
 	Decimal   string `json:"decimal,omitempty"`

@@ -27,8 +27,8 @@ type File struct {
 	Open func(ctx context.Context) (Reader, error)
 }
 
-// LocalFiles lists the files of a source on this machine: a file, a glob, or a folder, of which all .csv, .csv.gz, .parquet and .pq
-// files are taken, at any depth, but for hidden ones and those beginning with "_". They come in the order of their names. A source
+// LocalFiles lists the files of a source on this machine: a file, a glob, or a folder, of which all tables, by their extensions,
+// are taken, at any depth, but for hidden ones and those beginning with "_". They come in the order of their names. A source
 // without any file wraps fs.ErrNotExist.
 func LocalFiles(_ context.Context, source string) ([]File, error) {
 	paths := []string{source}
@@ -78,7 +78,7 @@ func LocalFiles(_ context.Context, source string) ([]File, error) {
 // IsTable says whether a file of a folder is taken for a table, by its extension.
 func IsTable(p string) bool {
 	p = strings.ToLower(p)
-	for _, ext := range []string{".csv", ".csv.gz", ".parquet", ".pq"} {
+	for _, ext := range []string{".csv", ".csv.gz", ".csv.zst", ".tsv", ".tsv.gz", ".parquet", ".pq", ".xlsx", ".zip"} {
 		if strings.HasSuffix(p, ext) {
 			return true
 		}

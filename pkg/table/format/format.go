@@ -2,6 +2,7 @@
 package format
 
 import (
+	"archive/zip"
 	"bufio"
 	"bytes"
 	"context"
@@ -9,18 +10,21 @@ import (
 	"fmt"
 	"io"
 	"iter"
+	"path"
 	"path/filepath"
 	"slices"
 	"strings"
 
 	"github.com/klauspost/compress/gzip"
+	"github.com/klauspost/compress/zstd"
 
 	"salescast/pkg/table"
 	"salescast/pkg/table/csv"
 	"salescast/pkg/table/parquet"
+	"salescast/pkg/table/xlsx"
 )
 
-// Open opens a file, CSV or Parquet, plain or gzip, told apart by content. A file that is none of them is a [*table.SyntaxError].
+// Open opens a file, told apart by content: CSV, plain, gzip, Zstandard, or the one of a ZIP archive; Parquet; an Excel workbook. A file that is none of them is a [*table.SyntaxError].
 func Open(ctx context.Context, f table.File, d table.Dialect) (table.Source, error) {
 	r, err := f.Open(ctx)
 	if err != nil {
@@ -53,10 +57,67 @@ func open(f table.File, r table.Reader, d table.Dialect) (table.Source, error) {
 			return nil, &table.SyntaxError{File: f.Name, Msg: "the gzip stream cannot be read", Err: err}
 		}
 		return openCSV(f.Name, stream{z, closers{r, z}}, d)
-	case bytes.HasPrefix(magic, []byte("PK\x03\x04")):
-		return nil, &table.SyntaxError{File: f.Name, Msg: "this is a ZIP archive or an Excel workbook", Hint: "save the sheet as CSV UTF-8"}
+	case bytes.Equal(magic, []byte{0x28, 0xb5, 0x2f, 0xfd}):
+		z, err := zstd.NewReader(in, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxWindow(maxWindow))
+		if err != nil {
+			return nil, &table.SyntaxError{File: f.Name, Msg: "the Zstandard stream cannot be read", Err: err}
+		}
+		return openCSV(f.Name, stream{z, closers{r, z.IOReadCloser()}}, d)
+	case bytes.HasPrefix(magic, []byte("PK\x03\x04")), bytes.HasPrefix(magic, []byte("PK\x05\x06")): // the latter is empty
+		return openArchive(f, r, d)
 	}
 	return openCSV(f.Name, stream{in, r}, d)
+}
+
+const (
+	// maxWindow is the most memory that a Zstandard stream may ask for.
+	maxWindow = 128 << 20
+	// maxEntries is how many files an archive may have for one of them to be looked for.
+	maxEntries = 10_000
+)
+
+// openArchive opens the workbook, or the only table of the archive, that a ZIP file is. A table streams out of it: what it claims to be
+// takes no memory.
+func openArchive(f table.File, r table.Reader, d table.Dialect) (table.Source, error) {
+	z, err := zip.NewReader(r, f.Size)
+	if err != nil {
+		return nil, &table.SyntaxError{File: f.Name, Msg: "the ZIP archive cannot be read", Err: err, Hint: "a file that was cut off on its way has no end: bring it again"}
+	}
+	if len(z.File) > maxEntries {
+		return nil, &table.SyntaxError{File: f.Name, Msg: fmt.Sprintf("the archive has %d files, and at most %d are looked at", len(z.File), maxEntries), Hint: "unpack the one with the sales"}
+	}
+	var tables []*zip.File
+	var names []string
+	for _, e := range z.File {
+		base := path.Base(e.Name)
+		switch {
+		case e.Name == "xl/workbook.xml":
+			s, err := xlsx.Open(f.Name, f.Size, r, d)
+			if err != nil {
+				return nil, err
+			}
+			return s, nil
+		case e.FileInfo().IsDir(), strings.HasPrefix(base, "."), strings.HasPrefix(e.Name, "__MACOSX/"), d.Sheet != "" && e.Name != d.Sheet:
+		default:
+			tables, names = append(tables, e), append(names, e.Name)
+		}
+	}
+	switch {
+	case len(tables) == 0:
+		return nil, &table.SyntaxError{File: f.Name, Msg: "the archive has no file to be read", Hint: "put one CSV file into it"}
+	case len(tables) > 1:
+		return nil, &table.Question{File: f.Name, Msg: fmt.Sprintf("the archive has %d files: %s", len(names), strings.Join(names[:min(5, len(names))], ", ")), Hint: fmt.Sprintf("set data.csv to {sheet: %q}, or another", names[0])}
+	}
+	e, err := tables[0].Open()
+	if err != nil {
+		return nil, &table.SyntaxError{File: f.Name, Msg: tables[0].Name + " in the archive cannot be read", Err: err, Hint: "unpack it; an archive with a password is not read"}
+	}
+	in := bufio.NewReaderSize(e, 1<<16)
+	if magic, _ := in.Peek(4); bytes.Equal(magic, []byte("PAR1")) || bytes.HasPrefix(magic, []byte("PK\x03\x04")) {
+		e.Close()
+		return nil, &table.SyntaxError{File: f.Name, Msg: tables[0].Name + " in the archive is no text", Hint: "unpack it: Parquet and workbooks are read as they are"}
+	}
+	return openCSV(f.Name, stream{in, closers{r, e}}, d)
 }
 
 // stream is what is read of a file, and what is closed after it.

@@ -1,6 +1,7 @@
 package format_test
 
 import (
+	"archive/zip"
 	"bytes"
 	"compress/gzip"
 	"context"
@@ -9,8 +10,11 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"runtime"
 	"strings"
 	"testing"
+
+	"github.com/klauspost/compress/zstd"
 
 	"salescast/pkg/panel"
 	"salescast/pkg/table"
@@ -58,7 +62,7 @@ func TestCSV(t *testing.T) {
 		{"long line", "store,date,sales\na,2026-03-01,1\n" + strings.Repeat("x", 10<<20) + "\n", "2: \"a\" 2026-03-01 1\n", "f.csv:3: the line is longer than 1048576 bytes"},
 		{"long quoted", "store,date,sales\n\"" + strings.Repeat("x\n", 1<<20), "", "f.csv:2: the line is longer than 1048576 bytes"},
 		{"utf-16", "\xff\xfes\x00", "", "f.csv: column store: the file has no such column"},
-		{"workbook", "PK\x03\x04", "", "Excel workbook"},
+		{"workbook", "PK\x03\x04", "", "ZIP archive cannot be read"},
 		{"binary", "a\x00b,c\n", "", "this is not a text file"},
 		{"not parquet", "PAR1xxxxPAR1", "", "this is not a whole Parquet file"},
 	} {
@@ -156,5 +160,93 @@ func BenchmarkCSV(b *testing.B) {
 		if math.IsNaN(sum) {
 			b.Fatal("not read")
 		}
+	}
+}
+
+// zipped is an archive of files.
+func zipped(tb testing.TB, files ...string) []byte {
+	tb.Helper()
+	var b bytes.Buffer
+	z := zip.NewWriter(&b)
+	for i := 0; i < len(files); i += 2 {
+		w, err := z.Create(files[i])
+		if err != nil {
+			tb.Fatal(err)
+		}
+		if _, err := io.WriteString(w, files[i+1]); err != nil {
+			tb.Fatal(err)
+		}
+	}
+	if err := z.Close(); err != nil {
+		tb.Fatal(err)
+	}
+	return b.Bytes()
+}
+
+const sold = "store,date,sales\na,2026-03-01,12.5\n"
+
+func TestContainers(t *testing.T) {
+	t.Parallel()
+	z, err := zstd.NewWriter(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		name string
+		file []byte
+		d    table.Dialect
+		err  string
+	}{
+		{"one file", zipped(t, "sales.csv", sold), table.Dialect{}, ""},
+		{"with what a Mac adds", zipped(t, "a/sales.csv", sold, "__MACOSX/a/._sales.csv", "x", "a/.DS_Store", "x"), table.Dialect{}, ""},
+		{"two files", zipped(t, "sales.csv", sold, "costs.csv", sold), table.Dialect{}, "2 files: sales.csv, costs.csv"},
+		{"one of two", zipped(t, "sales.csv", sold, "costs.csv", "x"), table.Dialect{Sheet: "sales.csv"}, ""},
+		{"none", zipped(t), table.Dialect{}, "no file"},
+		{"Parquet inside", zipped(t, "sales.parquet", "PAR1"), table.Dialect{}, "no text"},
+		{"cut off", zipped(t, "sales.csv", sold)[:60], table.Dialect{}, "cannot be read"},
+		{"Zstandard", z.EncodeAll([]byte(sold), nil), table.Dialect{}, ""},
+		{"Zstandard, cut off", z.EncodeAll([]byte(strings.Repeat(sold, 9)), nil)[:20], table.Dialect{}, "s.zip"},
+	} {
+		got, err := tabletest.Dump(format.Blocks(t.Context(), tabletest.File("s.zip", c.file), c.d, columns()))
+		if c.err == "" && (err != nil || got != "2: \"a\" 2026-03-01 12.5\n") {
+			t.Errorf("%s: %q, %v", c.name, got, err)
+		}
+		if c.err != "" && (err == nil || !strings.Contains(err.Error(), c.err)) {
+			t.Errorf("%s: %v, want %q", c.name, err, c.err)
+		}
+	}
+}
+
+// A gigabyte without a line, of a megabyte of file, is refused in the memory of a line.
+func TestABombIsNotUnpacked(t *testing.T) {
+	t.Parallel()
+	var b bytes.Buffer
+	z := zip.NewWriter(&b)
+	w, err := z.Create("sales.csv")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, _ = io.WriteString(w, "store,date,sales\n")
+	zeros := make([]byte, 1<<20)
+	for i := range zeros {
+		zeros[i] = '0'
+	}
+	for range 1 << 10 {
+		if _, err := w.Write(zeros); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := z.Close(); err != nil {
+		t.Fatal(err)
+	}
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	_, err = readAll(t.Context(), tabletest.File("bomb.zip", b.Bytes()), columns())
+	runtime.ReadMemStats(&after)
+	if err == nil || !strings.Contains(err.Error(), "bomb.zip:2") {
+		t.Errorf("a line of a gigabyte: %v", err)
+	}
+	if asked := after.TotalAlloc - before.TotalAlloc; asked > 64<<20 {
+		t.Errorf("%d MB were asked for", asked>>20)
 	}
 }

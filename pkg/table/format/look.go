@@ -6,6 +6,7 @@ import (
 
 	"salescast/pkg/table"
 	"salescast/pkg/table/csv"
+	"salescast/pkg/table/xlsx"
 )
 
 // Look is what the headers and first rows of a source say.
@@ -30,6 +31,9 @@ func Header(ctx context.Context, f table.File, d table.Dialect) (Look, error) {
 	l := Look{Columns: slices.Clone(s.Columns()), Dialect: d}
 	if c, ok := s.(*csv.Source); ok {
 		l.Dialect, l.Index = c.Dialect(), c.Index()
+	}
+	if x, ok := s.(*xlsx.Source); ok {
+		l.Dialect, l.Index = x.Dialect(), x.Index()
 	}
 	return l, nil
 }
