@@ -12,6 +12,8 @@ LDFLAGS := -s -w -X main.release=$(VERSION)
 
 GOLANGCI_LINT := $(BUILD)/bin/golangci-lint
 GOLANGCI_LINT_VERSION := v2.15.0
+# Of Python.
+PYTHON_LINT := ruff==0.17.6 mypy==2.4.1
 
 # Tests find the engines' libraries where "make engines" puts them.
 export SALESCAST_ENGINE_DIR ?= $(CURDIR)/.engines/linux_$(shell $(GO) env GOARCH)
@@ -59,8 +61,23 @@ race: engines ## test: Run the tests with the race detector (needs a C compiler)
 	CGO_ENABLED=1 $(GO) test -race -short -timeout 60m $(OFFLINE)
 
 .PHONY: lint
-lint: $(GOLANGCI_LINT) ## develop: Check the style, the layers and the formatting
+lint: $(GOLANGCI_LINT) lint-python ## develop: Check the style, the layers and the formatting, of Go and of Python
 	$(GOLANGCI_LINT) run ./...
+
+# What Airflow reads and what the page is. Airflow is not beside the checker, so its classes are of any type.
+.PHONY: lint-python
+lint-python: $(BUILD)/venvs/lint/bin/mypy
+	$(BUILD)/venvs/lint/bin/ruff check --config astro/provider/ruff.toml astro/provider dags tests/dags
+	$(BUILD)/venvs/lint/bin/ruff format --check --config astro/provider/ruff.toml astro/provider dags tests/dags
+	cd astro/provider && $(CURDIR)/$(BUILD)/venvs/lint/bin/mypy $(MYPY) salescast_airflow build_wheel.py
+	for dag in dags/*.py; do $(BUILD)/venvs/lint/bin/mypy $(MYPY) --allow-untyped-decorators $$dag || exit 1; done
+
+MYPY := --strict --ignore-missing-imports --allow-subclassing-any
+
+$(BUILD)/venvs/lint/bin/mypy:
+	$(call installing,ruff and mypy (0.1 GB))
+	$(PYTHON) -m venv $(BUILD)/venvs/lint
+	$(BUILD)/venvs/lint/bin/pip install --quiet $(PYTHON_LINT)
 
 .PHONY: fmt
 fmt: $(GOLANGCI_LINT) ## develop: Format the code

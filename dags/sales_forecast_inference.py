@@ -4,14 +4,15 @@ A forecast with the champion, of the sales that are there now: every day, and wh
 Nothing is trained. Without parameters it reads what now lies where the data lay that the champion was made from, described as they were;
 with a *source*, or a *configuration* that names one, that. A champion made from synthetic sales forecasts synthetic sales.
 
-*monitor* measures the champion on the sales since it was made. It is skipped while these are too few, and where the champion has become worse its
-result has the status *drift*.
+*monitor* measures the champion on the sales since it was made. It is skipped while these are too few, and where the champion has become
+worse its result has the status *drift*.
 """
 
 import os
 from datetime import timedelta
 
 from airflow.timetables.trigger import CronTriggerTimetable
+
 from salescast_airflow.operator import SalescastOperator
 from salescast_airflow.sdk import DAG, START_DATE, Asset, AssetOrTimeSchedule, Param
 
@@ -29,7 +30,8 @@ with DAG(
             os.environ.get("SALESCAST_DATA_SOURCE") or None,
             type=["null", "string"],
             title="Data source",
-            description="Sales as a file, folder or glob of CSV or Parquet, or an s3:// URL. Empty: what the configuration says, or the model.",
+            description="Sales as a file, folder or glob of CSV or Parquet, or an s3:// URL. "
+            "Empty: what the configuration says, or the model.",
         ),
         "config": Param(
             os.environ.get("SALESCAST_CONFIG") or None,

@@ -11,6 +11,7 @@ salescast.yaml, and SALESCAST_DATA_SOURCE.
 
 import os
 from datetime import timedelta
+from typing import Any
 
 from salescast_airflow.operator import SalescastOperator
 from salescast_airflow.sdk import DAG, START_DATE, Asset, Param, task
@@ -45,14 +46,16 @@ with DAG(
             os.environ.get("SALESCAST_DATA_SOURCE") or None,
             type=["null", "string"],
             title="Data source",
-            description="Sales as a file, folder or glob of CSV or Parquet, or an s3:// URL, with the columns of the configuration. Empty: what that says.",
+            description="Sales as a file, folder or glob of CSV or Parquet, or an s3:// URL, with the columns of the configuration. "
+            "Empty: what that says.",
         ),
         "config": Param(
             os.environ.get("SALESCAST_CONFIG") or None,
             type=["null", "string"],
             format="multiline",
             title="Configuration",
-            description="The path of a salescast.yaml on the workers, or its text. With neither this nor a source, synthetic sales are made.",
+            description="The path of a salescast.yaml on the workers, or its text. "
+            "With neither this nor a source, synthetic sales are made.",
         ),
         "horizon": Param(
             None,
@@ -81,7 +84,10 @@ with DAG(
             description="Whether the ensemble becomes champion. In any case: also over a champion that is as good, or of other sales.",
         ),
         "features": Param(
-            False, type="boolean", title="Features", description="Write the models' features as Parquet too, to look at: no step reads them."
+            False,
+            type="boolean",
+            title="Features",
+            description="Write the models' features as Parquet too, to look at: no step reads them.",
         ),
     },
     default_args={
@@ -105,11 +111,13 @@ with DAG(
     featurize = SalescastOperator(task_id="featurize", command="featurize", run_if="{{ params.features }}")
 
     @task
-    def models(validated):
+    def models(validated: dict[str, Any]) -> list[list[str]]:
         """Name a training task for each model that suits the data; data that suit none are for the first to refuse."""
         return [["--model", model] for model in validated.get("models", ["lightgbm"])]
 
-    train = SalescastOperator.partial(task_id="train", command="train", map_index_template="{{ task.args[1] }}").expand(args=models(validate.output))
+    train = SalescastOperator.partial(task_id="train", command="train", map_index_template="{{ task.args[1] }}").expand(
+        args=models(validate.output)
+    )
     ensemble = SalescastOperator(task_id="ensemble", command="ensemble")
     evaluate = SalescastOperator(task_id="evaluate", command="evaluate")
     register = SalescastOperator(

@@ -1,7 +1,7 @@
 # The page over the forecasting server.
 
 PAGE := .build/venvs/page
-PAGE_TOOLS := pytest==9.2.0 playwright==1.65.2 ruff==0.17.6 mypy==2.4.1
+PAGE_TOOLS := pytest==9.2.0 playwright==1.65.2 $(PYTHON_LINT)
 
 .PHONY: page test-page
 

@@ -47,7 +47,7 @@ provider_info = salescast_airflow:get_provider_info
 """
 
 
-def pep440(described):
+def pep440(described: str) -> str:
     """Return the version of a wheel for what `git describe --tags --always --dirty` says."""
     dirty = described.endswith("-dirty")
     described = described.removesuffix("-dirty")
@@ -63,7 +63,7 @@ def pep440(described):
     return public + ("+" + ".".join(local) if local else "")
 
 
-def contents(binary, version, tag):
+def contents(binary: pathlib.Path, version: str, tag: str) -> dict[str, tuple[bytes, int]]:
     """Return the wheel's files but RECORD: name to (bytes, mode)."""
     info = f"{NAME}-{version}.dist-info"
     files = {f"{NAME}-{version}.data/scripts/{NAME}": (binary.read_bytes(), 0o755)}
@@ -81,7 +81,7 @@ def contents(binary, version, tag):
     return files
 
 
-def build(binary, arch, version, out):
+def build(binary: pathlib.Path, arch: str, version: str, out: pathlib.Path) -> pathlib.Path:
     """Write the wheel into the folder `out` and return its path."""
     tag = TAGS[arch]
     files = contents(binary, version, tag)
@@ -106,8 +106,8 @@ def build(binary, arch, version, out):
     return path
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--binary", type=pathlib.Path, required=True, help="the compiled binary")
     parser.add_argument("--arch", choices=sorted(TAGS), required=True, help="what it was compiled for, in Go's name")
     parser.add_argument("--version", required=True, help="what `git describe --tags --always --dirty` says")

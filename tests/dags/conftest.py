@@ -100,10 +100,18 @@ def store(tmp_path_factory):
         free.bind(("127.0.0.1", 0))
         address = f"127.0.0.1:{free.getsockname()[1]}"
     keys = {"AWS_ACCESS_KEY_ID": "salescast-tests", "AWS_SECRET_ACCESS_KEY": "not-a-secret-only-for-tests"}
-    env = {"HOME": str(folder), "MINIO_ROOT_USER": keys["AWS_ACCESS_KEY_ID"], "MINIO_ROOT_PASSWORD": keys["AWS_SECRET_ACCESS_KEY"], "MINIO_UPDATE": "off"}
+    env = {
+        "HOME": str(folder),
+        "MINIO_ROOT_USER": keys["AWS_ACCESS_KEY_ID"],
+        "MINIO_ROOT_PASSWORD": keys["AWS_SECRET_ACCESS_KEY"],
+        "MINIO_UPDATE": "off",
+    }
     with (folder / "log").open("w") as log:
         server = subprocess.Popen(
-            [program, "server", folder / "data", "--address", address, "--quiet"], env=env | {"MINIO_BROWSER": "off"}, stdout=log, stderr=log
+            [program, "server", folder / "data", "--address", address, "--quiet"],
+            env=env | {"MINIO_BROWSER": "off"},
+            stdout=log,
+            stderr=log,
         )
     try:
         for _ in range(600):

@@ -1,4 +1,5 @@
 import ast
+import itertools
 import json
 import stat
 import subprocess
@@ -32,7 +33,12 @@ print("FOUND", json.dumps([sorted(bag.dags), bag.import_errors]))
 def test_astro_dev_parse_passes(airflow):
     """The file that the Astro CLI runs for it, as it does: pytest, where the provider is installed."""
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", ".astro/test_dag_integrity_default.py"], cwd=ROOT, env=airflow, capture_output=True, text=True, check=False
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", ".astro/test_dag_integrity_default.py"],
+        cwd=ROOT,
+        env=airflow,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
 
@@ -70,7 +76,8 @@ def fake_binary(folder):
                 calls.write(json.dumps(argv) + "\\n")
             name, _, code = os.environ.get("FAIL", "").partition("=")
             models = [w.removeprefix("models=") for w in argv if w.startswith("models=")] or ['["lightgbm", "xgboost"]']
-            result = {{"schema": "salescast.result/v1", "step": argv[0], "status": "done", "workspace": workspace, "metrics": {{"wape": 0.2}}}}
+            result = {{"schema": "salescast.result/v1", "step": argv[0], "status": "done", "workspace": workspace}}
+            result["metrics"] = {{"wape": 0.2}}
             if argv[0] == "validate":
                 result["models"] = json.loads(models[0])
             with open(argv[argv.index("--result-file") + 1], "w") as file:
@@ -125,7 +132,7 @@ def test_a_run_with_its_own_data(run_dag, tmp_path):
     assert states["generate"] == "skipped"
     assert [call[0] for call in calls] == [step for i, step in enumerate(STEPS) if i not in (0, 2)]
     for call in calls:
-        words = list(zip(call, call[1:], strict=False))
+        words = list(itertools.pairwise(call))
         assert ("--set", "data.source=s3://sales/in.csv; rm -rf /") in words
         assert ("--set", "forecast.horizon=14") in words
         assert ("--set", 'models=["lightgbm"]') in words
@@ -169,17 +176,22 @@ def test_the_gate_is_told_what_it_is_for(run_dag, tmp_path, promote):
 
 def test_inference_with_the_champion(run_dag, tmp_path):
     conf = {"source": "s3://sales/today.csv", "horizon": 7}
-    state, _, states, calls = run_dag(tmp_path, conf, dag="sales_forecast_inference", SALESCAST_BIN=str(fake_binary(tmp_path)))
+    state, _, _, calls = run_dag(tmp_path, conf, dag="sales_forecast_inference", SALESCAST_BIN=str(fake_binary(tmp_path)))
     assert state == "success"
     assert [call[0] for call in calls] == ["forecast", "monitor", "prune"]
-    champion, settings = ["--model", "models:/sales_forecast_ensemble@champion"], ["--set", "data.source=s3://sales/today.csv", "--set", "forecast.horizon=7"]
+    champion, settings = (
+        ["--model", "models:/sales_forecast_ensemble@champion"],
+        ["--set", "data.source=s3://sales/today.csv", "--set", "forecast.horizon=7"],
+    )
     assert calls[0][1:7] == [*champion, *settings]
     assert calls[1][1:8] == [*champion, "--fail-on-drift", *settings]
 
 
 @pytest.mark.parametrize(("code", "state"), [(11, "success"), (99, "skipped")])
 def test_drift_and_too_few_new_sales_are_no_failures(run_dag, tmp_path, code, state):
-    answer, _, states, _ = run_dag(tmp_path, {}, dag="sales_forecast_inference", SALESCAST_BIN=str(fake_binary(tmp_path)), FAIL=f"monitor={code}")
+    answer, _, states, _ = run_dag(
+        tmp_path, {}, dag="sales_forecast_inference", SALESCAST_BIN=str(fake_binary(tmp_path)), FAIL=f"monitor={code}"
+    )
     assert (answer, states) == ("success", {"forecast": "success", "monitor": state, "prune": "success"})
 
 
@@ -187,7 +199,9 @@ def test_the_models_are_those_of_the_binary(binary):
     """The form offers what the binary knows, but for auto: the tasks of a mapped step are named before the data are seen."""
     schema = json.loads(binary("config", "schema"))
     source = (ROOT / "dags" / "sales_forecast_training.py").read_text()
-    offered = next(ast.literal_eval(node.value) for node in ast.parse(source).body if isinstance(node, ast.Assign) and node.targets[0].id == "MODELS")
+    offered = next(
+        ast.literal_eval(node.value) for node in ast.parse(source).body if isinstance(node, ast.Assign) and node.targets[0].id == "MODELS"
+    )
     assert sorted(offered) == sorted(schema["properties"]["models"]["items"]["enum"])
 
 
@@ -197,7 +211,11 @@ def params_of(name):
     form = next(k.value for node in ast.walk(tree) if isinstance(node, ast.Call) for k in node.keywords if k.arg == "params")
     found = {}
     for key, call in zip(form.keys, form.values, strict=True):
-        found[key.value] = {k.arg: ast.literal_eval(k.value) for k in call.keywords if isinstance(k.value, ast.Constant | ast.List | ast.Dict) and k.arg != "items"}
+        found[key.value] = {
+            k.arg: ast.literal_eval(k.value)
+            for k in call.keywords
+            if isinstance(k.value, ast.Constant | ast.List | ast.Dict) and k.arg != "items"
+        }
         found[key.value]["value"] = ast.literal_eval(call.args[0]) if isinstance(call.args[0], ast.Constant | ast.List) else None
     return found
 

@@ -37,7 +37,7 @@ def champion(binary, registry, **env):
 
 
 def test_a_folder_and_nothing_else(runner, binary, tmp_path):
-    """A run without any parameter, then one of somebody's own sales, whose model replaces the champion of synthetic ones, then a forecast."""
+    """A run without any parameter, then one of own sales, whose model replaces the champion of synthetic ones, then a forecast."""
     runs = tmp_path / "runs"
     env = binary.env | {"SALESCAST_BIN": str(binary.path), "SALESCAST_WORKSPACE_ROOT": str(runs)}
     state, run_id, states = runner("sales_forecast_training", {}, **env)
@@ -110,5 +110,10 @@ def test_a_store_and_workers_that_share_no_disk(runner, binary, workers, store, 
     homes = list(tmp_path.glob("worker-*"))
     training = ["validate", "train", "train", "ensemble", "evaluate", "register", "forecast", "report", "prune"]
     assert len(homes) == 2 * len(training) + len(["forecast", "monitor", "prune"])
-    left = [p for home in homes for p in home.rglob("*") if p.is_file() and ".cache" not in p.parts and p.name != "FORMAT" and p.parent.name != "locks"]
+    left = [
+        p
+        for home in homes
+        for p in home.rglob("*")
+        if p.is_file() and ".cache" not in p.parts and p.name != "FORMAT" and p.parent.name != "locks"
+    ]
     assert left == []

@@ -6,7 +6,7 @@ This module is read by Airflow's provider manager in every process, so it import
 __version__ = "0.0.0+dev"  # the wheel's builder sets it
 
 
-def get_provider_info():
+def get_provider_info() -> dict[str, object]:
     """What Airflow's provider manager reads through the entry point."""
     return {
         "package-name": "salescast",

@@ -9,6 +9,8 @@ import signal
 import subprocess
 import threading
 import time
+from collections.abc import Mapping, Sequence
+from typing import IO
 
 # Airflow kills the task's process 5 s after it asked; the binary leaves within 2.5 s by itself.
 GRACE = 3.0
@@ -33,22 +35,23 @@ LEVELS = {
 class Child:
     """A running binary. `stop` may be called from a signal handler, at any time and more than once; `wait` then returns soon."""
 
-    def __init__(self, argv, env, cwd, log):
+    def __init__(self, argv: Sequence[str], env: Mapping[str, str], cwd: str, log: logging.Logger) -> None:
         self._log = log
-        self._stopped_at = None
+        self._stopped_at: float | None = None
         self._killed = False
         self._peak = 0
         self._said_at = time.monotonic()
         self._said = 0
-        self.phase = None
+        self.phase: str | None = None
         # Its own session, so that its whole group can be signalled. Its standard input is a pipe that nobody writes to: when this
         # process dies, however it dies, the binary reads the end of it and leaves.
         self._process = subprocess.Popen(
             argv, env=env, cwd=cwd, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True
         )
-        self._readers = [self._relay(self._process.stdout, logging.INFO), self._relay(self._process.stderr, logging.WARNING)]
+        streams = ((self._process.stdout, logging.INFO), (self._process.stderr, logging.WARNING))
+        self._readers = [self._relay(stream, level) for stream, level in streams if stream is not None]
 
-    def wait(self):
+    def wait(self) -> int:
         """Wait for the end and return the exit code, negative for a signal. Whatever interrupts the wait ends the child first."""
         try:
             return self._wait()
@@ -60,15 +63,16 @@ class Child:
             self._signal(signal.SIGTERM)  # what it may have left behind in its group
             for reader in self._readers:
                 reader.join(timeout=2)
-            self._process.stdin.close()
+            if self._process.stdin is not None:
+                self._process.stdin.close()
 
-    def stop(self):
+    def stop(self) -> None:
         """Ask the child to end; `wait` kills it when it does not within the grace."""
         if self._stopped_at is None:
             self._stopped_at = time.monotonic()
             self._signal(signal.SIGTERM)
 
-    def _wait(self):
+    def _wait(self) -> int:
         while True:
             try:
                 return self._process.wait(timeout=TICK)
@@ -79,11 +83,11 @@ class Child:
                 self._log.warning("salescast did not end within %.0f s of being asked to; killing it", GRACE)
                 self._signal(signal.SIGKILL)
 
-    def _signal(self, number):
+    def _signal(self, number: int) -> None:
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self._process.pid, number)
 
-    def _watch_memory(self):
+    def _watch_memory(self) -> None:
         """Say the peak as it grows, because nobody can say it any more once the kernel has killed the task."""
         now = time.monotonic()
         if now - self._said_at < MEMORY_EVERY:
@@ -97,14 +101,14 @@ class Child:
             self._said = self._peak
             self._log.info("peak memory so far %d MiB%s", self._peak, f", in phase {self.phase}" if self.phase else "")
 
-    def _relay(self, stream, level):
+    def _relay(self, stream: IO[bytes], level: int) -> threading.Thread:
         # A thread does not inherit the context that names the task in the log's records.
         context = contextvars.copy_context()
         thread = threading.Thread(target=context.run, args=(self._read, stream, level), daemon=True)
         thread.start()
         return thread
 
-    def _read(self, stream, level):
+    def _read(self, stream: IO[bytes], level: int) -> None:
         with stream:
             rest = False
             while line := stream.readline(MAX_LINE):
@@ -112,7 +116,7 @@ class Child:
                     self._log.log(*self._parse(line.decode("utf-8", "replace").rstrip(), level))
                 rest = not line.endswith(b"\n")  # of a line that was cut
 
-    def _parse(self, text, level):
+    def _parse(self, text: str, level: int) -> tuple[int, str, str]:
         """Return the arguments for a logger. A line that is no JSON object, such as a panic's, is passed on as it is."""
         try:
             record = json.loads(text)
@@ -120,10 +124,7 @@ class Child:
             record = None
         if not isinstance(record, dict):
             return level, "%s", text
-        if "level" in record:
-            level = LEVELS.get(record.pop("level"), logging.INFO)
-        else:
-            level = logging.INFO
+        level = LEVELS.get(record.pop("level", "info"), logging.INFO)
         record.pop("time", None)
         if isinstance(record.get("phase"), str):
             self.phase = record["phase"]

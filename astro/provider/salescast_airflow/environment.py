@@ -4,6 +4,8 @@ import os
 import shutil
 import sys
 import sysconfig
+from collections.abc import Mapping
+from typing import Any
 
 from salescast_airflow.sdk import AirflowException, AirflowNotFoundException, BaseHook, mask_secret
 
@@ -13,7 +15,7 @@ BINARY = "salescast"
 _PRIVATE = ("AIRFLOW__", "AIRFLOW_CONN_", "AIRFLOW_VAR_", "_AIRFLOW")
 
 
-def find_binary():
+def find_binary() -> str:
     """Return the path of the binary: SALESCAST_BIN, else the scripts of this Python, else PATH."""
     named = os.environ.get("SALESCAST_BIN")
     if named:
@@ -24,18 +26,18 @@ def find_binary():
         path = os.path.join(folder, BINARY)
         if os.access(path, os.X_OK):
             return path
-    path = shutil.which(BINARY)
-    if path is None:
+    found = shutil.which(BINARY)
+    if found is None:
         raise AirflowException("no salescast binary: install the salescast wheel on the workers, or set SALESCAST_BIN to its path")
-    return path
+    return found
 
 
-def inherited():
+def inherited() -> dict[str, str]:
     """Return the part of this process's environment that the binary gets."""
     return {name: value for name, value in os.environ.items() if not name.startswith(_PRIVATE)}
 
 
-def find_connection(conn_id):
+def find_connection(conn_id: str | None) -> Any:  # Airflow 2 and 3 have a class each
     """Return a connection, or None if there is no such id or the id is empty."""
     if not conn_id:
         return None
@@ -45,7 +47,7 @@ def find_connection(conn_id):
         return None
 
 
-def s3_variables(connection):
+def s3_variables(connection: Any) -> dict[str, str]:
     """Return the variables for a connection of type aws."""
     extra = connection.extra_dejson
     return _secret(
@@ -61,7 +63,7 @@ def s3_variables(connection):
     )
 
 
-def mlflow_variables(connection):
+def mlflow_variables(connection: Any) -> dict[str, str]:
     """Return the variables for a connection of type http, whose host may be a whole URL."""
     address = connection.host or ""
     if address and "://" not in address:
@@ -80,7 +82,7 @@ def mlflow_variables(connection):
     )
 
 
-def _secret(variables, *secrets):
+def _secret(variables: Mapping[str, str | None], *secrets: str) -> dict[str, str]:
     for name in secrets:
         if variables[name]:
             mask_secret(variables[name])

@@ -9,7 +9,7 @@ WORKSPACE_URL = "salescast_workspace_url"
 class _PushedLink(BaseOperatorLink):
     key: str
 
-    def get_link(self, operator, *, ti_key):
+    def get_link(self, operator: object, *, ti_key: object) -> str:
         """Return what the task pushed, or nothing if it has not ended or has nothing to show."""
         return XCom.get_value(key=self.key, ti_key=ti_key) or ""
 

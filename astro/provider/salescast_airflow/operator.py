@@ -5,6 +5,7 @@ import re
 import socket
 import tempfile
 from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
 
 from salescast_airflow.child import Child
 from salescast_airflow.environment import find_binary, find_connection, inherited, mlflow_variables, s3_variables
@@ -39,7 +40,7 @@ class SalescastOperator(BaseOperator):
     """
 
     template_fields: Sequence[str] = ("command", "args", "settings", "config", "workspace", "root", "env", "run_if")
-    template_fields_renderers = {"settings": "json", "env": "json"}
+    template_fields_renderers: ClassVar[dict[str, str]] = {"settings": "json", "env": "json"}
     operator_extra_links = (MLflowRunLink(), WorkspaceLink())
     ui_color = "#e8f0f7"
 
@@ -57,8 +58,8 @@ class SalescastOperator(BaseOperator):
         publishes: Asset | None = None,
         s3_conn_id: str = "salescast_s3",
         mlflow_conn_id: str = "salescast_mlflow",
-        **kwargs,
-    ):
+        **kwargs: Any,
+    ) -> None:
         if publishes is not None:
             # An outlet always has an event when its task succeeds; an alias has those that the task adds.
             kwargs["outlets"] = [*(kwargs.get("outlets") or []), AssetAlias(f"{publishes.uri}-published")]
@@ -74,9 +75,9 @@ class SalescastOperator(BaseOperator):
         self.publishes = publishes
         self.s3_conn_id = s3_conn_id
         self.mlflow_conn_id = mlflow_conn_id
-        self._child = None
+        self._child: Child | None = None
 
-    def execute(self, context):
+    def execute(self, context: Any) -> dict[str, Any] | None:
         if str(self.run_if).strip().lower() in _NOTHING:
             raise AirflowSkipException("this run does not ask for it")
         env = inherited()
@@ -96,8 +97,8 @@ class SalescastOperator(BaseOperator):
             result_file = os.path.join(folder, "result.json")
             argv = self._argv(workspace, result_file, folder)
             self.log.info("Running %s", argv)
-            self._child = Child(argv, env, folder, self.log)
-            code = self._child.wait()
+            self._child = child = Child(argv, env, folder, self.log)
+            code = child.wait()
             result = read_result(result_file)
         self._push_links(context, result, s3, mlflow)
         if code == INPUT_MISSING and "://" not in workspace:
@@ -111,12 +112,12 @@ class SalescastOperator(BaseOperator):
         self._publish(context, code, result)
         return result
 
-    def on_kill(self):
+    def on_kill(self) -> None:
         # execute may go on after this: its wait ends the child within the grace that Airflow gives.
         if self._child is not None:
             self._child.stop()
 
-    def _argv(self, workspace, result_file, folder):
+    def _argv(self, workspace: str, result_file: str, folder: str) -> list[str]:
         argv = [find_binary(), self.command, *map(str, self.args or ())]
         for key, value in (self.settings or {}).items():
             if value not in (None, ""):
@@ -131,17 +132,18 @@ class SalescastOperator(BaseOperator):
             argv += ["--config", config]
         return [*argv, "--workspace", workspace, "--log-format", "json", "--result-file", result_file]
 
-    def _places(self, context, has_s3):
+    def _places(self, context: Any, has_s3: bool) -> tuple[str, str]:
         """Return the URL of the workspace, and that of the registry of models for a run without MLflow."""
         if self.workspace:
             return self.workspace, f"{self.workspace.rstrip('/').rpartition('/')[0]}/registry"
-        root = base = self.root
+        base = self.root or ""
+        root = base
         if not root:
             base = os.environ.get("SALESCAST_WORKSPACE_ROOT") or ("s3://salescast/runs" if has_s3 else os.path.join(_home(), "runs"))
             root = f"{base.rstrip('/')}/{_clean(self.dag_id)}"
         return f"{root.rstrip('/')}/{_clean(context['run_id'])}", f"{base.rstrip('/')}/registry"
 
-    def _publish(self, context, code, result):
+    def _publish(self, context: Any, code: int, result: Mapping[str, Any] | None) -> None:
         assets = [outlet for outlet in self.outlets or () if isinstance(outlet, Asset)]
         if self.publishes is None and not assets:
             return
@@ -156,7 +158,7 @@ class SalescastOperator(BaseOperator):
         if self.publishes is not None and code == 0:
             context["outlet_events"][AssetAlias(f"{self.publishes.uri}-published")].add(self.publishes, extra=extra)
 
-    def _push_links(self, context, result, s3, mlflow):
+    def _push_links(self, context: Any, result: Mapping[str, Any] | None, s3: Any, mlflow: Any) -> None:
         """Also for a run that failed, which is when people want to look, from where the services may have other addresses."""
         if result is None:
             return
@@ -175,11 +177,11 @@ class SalescastOperator(BaseOperator):
             context["ti"].xcom_push(key=WORKSPACE_URL, value=workspace)
 
 
-def _home():
+def _home() -> str:
     """Return the folder of what is kept on this machine."""
     return os.path.join(os.environ.get("AIRFLOW_HOME", os.path.expanduser("~/airflow")), "salescast")
 
 
-def _clean(name):
+def _clean(name: str) -> str:
     """Return a name that is one folder on a disk and in a URL."""
     return re.sub(r"[^A-Za-z0-9._-]", "_", name)

@@ -1,6 +1,8 @@
 """What the exit code and the result file of the binary mean to Airflow. Both are API of salescast; see `salescast --help`."""
 
 import json
+from collections.abc import Mapping
+from typing import Any, NoReturn
 
 from salescast_airflow.sdk import AirflowException, AirflowFailException, AirflowSkipException
 
@@ -13,7 +15,7 @@ HOPELESS = frozenset({64, 65, INPUT_MISSING, 77, 78})  # usage, data, missing in
 MAX_RESULT = 64 << 10
 
 
-def read_result(path):
+def read_result(path: str) -> dict[str, Any] | None:
     """Return the result object in the file, or None if there is no file. A malformed one is a ValueError."""
     try:
         with open(path, "rb") as file:
@@ -28,11 +30,11 @@ def read_result(path):
     return result
 
 
-def _refuse(constant):
+def _refuse(constant: str) -> NoReturn:
     raise ValueError(f"the result has {constant}, which is not JSON")
 
 
-def judge(command, code, result):
+def judge(command: str, code: int, result: Mapping[str, Any] | None) -> None:
     """Return normally if the task succeeded, else raise what Airflow does next: fail, skip or retry."""
     if code in SUCCEEDED:
         return

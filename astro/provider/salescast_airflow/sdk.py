@@ -38,7 +38,7 @@ try:
 except ImportError:
     from airflow.timetables.datasets import DatasetOrTimeSchedule
 
-    def AssetOrTimeSchedule(*, timetable, assets):  # noqa: N802  it stands for the class of Airflow 3
+    def AssetOrTimeSchedule(*, timetable: object, assets: object) -> object:
         return DatasetOrTimeSchedule(timetable=timetable, datasets=assets)
 
 

@@ -143,10 +143,12 @@ def test_a_death_by_signal_is_retried(fake, context):
     assert type(caught.value) is AirflowException
 
 
-@pytest.mark.parametrize("source", ["open(argv[-1], 'w').write('[1]')", "open(argv[-1], 'w').write('{\"a\": NaN}')", "result(x='a' * 70000)"])
+@pytest.mark.parametrize(
+    "source", ["open(argv[-1], 'w').write('[1]')", "open(argv[-1], 'w').write('{\"a\": NaN}')", "result(x='a' * 70000)"]
+)
 def test_a_result_that_is_none_is_an_error(fake, context, source):
     fake(source)
-    with pytest.raises(ValueError):
+    with pytest.raises(ValueError, match="the result"):
         operator().execute(context)
 
 
@@ -159,7 +161,8 @@ def test_a_command_without_a_result_cannot_publish(fake, context):
 
 def test_log_lines_keep_their_level(fake, context, lines):
     fake("""
-    log(level="debug", message="d"); log(level="info", message="i", rows=3, time="now"); log(level="warn", message="w %s"); log(level="error", message="e")
+    log(level="debug", message="d"); log(level="info", message="i", rows=3, time="now")
+    log(level="warn", message="w %s"); log(level="error", message="e")
     print("[1, 2]", file=sys.stderr)
     print("goroutine 1 [running]:", file=sys.stderr)
     print("printed")
@@ -186,12 +189,15 @@ def test_a_flood_and_a_long_line_do_not_block(fake, context, lines):
 
 def test_secrets_reach_only_the_child(fake, context, monkeypatch, lines):
     aws = {
-        "conn_type": "aws", "login": "key", "password": "s3cret-s3",
+        "conn_type": "aws",
+        "login": "key",
+        "password": "s3cret-s3",
         "extra": {"endpoint_url": "http://127.0.0.1:9000", "region_name": "eu-west-1"},
     }
     monkeypatch.setenv("AIRFLOW_CONN_SALESCAST_S3", json.dumps(aws))
     monkeypatch.setenv(
-        "AIRFLOW_CONN_SALESCAST_MLFLOW", json.dumps({"conn_type": "http", "host": "mlflow", "port": 5001, "login": "me", "password": "s3cret-ml"})
+        "AIRFLOW_CONN_SALESCAST_MLFLOW",
+        json.dumps({"conn_type": "http", "host": "mlflow", "port": 5001, "login": "me", "password": "s3cret-ml"}),
     )
     monkeypatch.setenv("AIRFLOW__CORE__FERNET_KEY", "s3cret-fernet")
     monkeypatch.setenv("AIRFLOW_CTX_DAG_ID", "the_dag")
@@ -199,9 +205,16 @@ def test_secrets_reach_only_the_child(fake, context, monkeypatch, lines):
     step = operator(env={"EXTRA": 1})
     env = step.execute(context)["env"]
     want = {
-        "AWS_ACCESS_KEY_ID": "key", "AWS_SECRET_ACCESS_KEY": "s3cret-s3", "AWS_ENDPOINT_URL_S3": "http://127.0.0.1:9000", "AWS_REGION": "eu-west-1",
-        "MLFLOW_TRACKING_URI": "http://mlflow:5001", "MLFLOW_TRACKING_USERNAME": "me", "MLFLOW_TRACKING_PASSWORD": "s3cret-ml",
-        "EXTRA": "1", "AIRFLOW_CTX_DAG_ID": "the_dag", "SALESCAST_STDIN_LIFELINE": "1",
+        "AWS_ACCESS_KEY_ID": "key",
+        "AWS_SECRET_ACCESS_KEY": "s3cret-s3",
+        "AWS_ENDPOINT_URL_S3": "http://127.0.0.1:9000",
+        "AWS_REGION": "eu-west-1",
+        "MLFLOW_TRACKING_URI": "http://mlflow:5001",
+        "MLFLOW_TRACKING_USERNAME": "me",
+        "MLFLOW_TRACKING_PASSWORD": "s3cret-ml",
+        "EXTRA": "1",
+        "AIRFLOW_CTX_DAG_ID": "the_dag",
+        "SALESCAST_STDIN_LIFELINE": "1",
     }
     assert {name: env.get(name) for name in want} == want
     assert not [name for name in env if name.startswith(("AIRFLOW__", "AIRFLOW_CONN_"))]
@@ -231,12 +244,15 @@ def test_run_if_skips(fake, context, answer):
 
 
 def test_on_kill_ends_the_child_and_what_it_started(fake, context, tmp_path):
-    fake("""
+    fake(
+        """
     child = subprocess.Popen(["sleep", "300"])
     open("%s", "w").write(f"{os.getpid()} {child.pid}")
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     time.sleep(300)
-    """ % (tmp_path / "pids"))
+    """
+        % (tmp_path / "pids")
+    )
     step = operator()
     killer = threading.Timer(1.0, step.on_kill)
     killer.start()
@@ -267,10 +283,13 @@ class Timeout(BaseException):
 
 
 def test_an_interruption_inside_execute_ends_the_child(fake, context, tmp_path):
-    fake("""
+    fake(
+        """
     open("%s", "w").write(str(os.getpid()))
     time.sleep(300)
-    """ % (tmp_path / "pid"))
+    """
+        % (tmp_path / "pid")
+    )
 
     def interrupt(*_):
         raise Timeout
@@ -286,10 +305,13 @@ def test_an_interruption_inside_execute_ends_the_child(fake, context, tmp_path):
 
 
 def test_the_lifeline_ends_the_child_of_a_killed_parent(fake, tmp_path):
-    fake("""
+    fake(
+        """
     open("%s", "w").write(str(os.getpid()))
     sys.stdin.read()  # as the binary does
-    """ % (tmp_path / "pid"))
+    """
+        % (tmp_path / "pid")
+    )
     parent = subprocess.Popen(
         [
             *(sys.executable, "-c"),
@@ -342,7 +364,8 @@ def test_an_outlet_says_what_was_published(fake, context):
 
 def test_links_are_pushed_also_by_a_failure(fake, context, monkeypatch):
     monkeypatch.setenv(
-        "AIRFLOW_CONN_SALESCAST_S3", json.dumps({"conn_type": "aws", "login": "k", "password": "pw-of-s3", "extra": {"console_url": "http://minio:9001/"}})
+        "AIRFLOW_CONN_SALESCAST_S3",
+        json.dumps({"conn_type": "aws", "login": "k", "password": "pw-of-s3", "extra": {"console_url": "http://minio:9001/"}}),
     )
     fake("""result(workspace="s3://salescast/runs/1", mlflow={"run_id": "r", "url": "http://ml/#/r"}); sys.exit(65)""")
     with pytest.raises(AirflowFailException):
@@ -354,7 +377,10 @@ def test_links_are_pushed_also_by_a_failure(fake, context, monkeypatch):
 
 
 def test_a_link_leads_to_the_address_that_people_have(fake, context, monkeypatch):
-    monkeypatch.setenv("AIRFLOW_CONN_SALESCAST_MLFLOW", json.dumps({"conn_type": "http", "host": "mlflow", "port": 5000, "extra": {"console_url": "http://127.0.0.1:5001"}}))
+    monkeypatch.setenv(
+        "AIRFLOW_CONN_SALESCAST_MLFLOW",
+        json.dumps({"conn_type": "http", "host": "mlflow", "port": 5000, "extra": {"console_url": "http://127.0.0.1:5001"}}),
+    )
     fake("""result(workspace="/w", mlflow={"run_id": "r", "url": "http://mlflow:5000/#/experiments/1/runs/r"})""")
     operator().execute(context)
     assert context["ti"]["salescast_mlflow_url"] == "http://127.0.0.1:5001/#/experiments/1/runs/r"

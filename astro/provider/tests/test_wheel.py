@@ -70,6 +70,9 @@ def test_pip_installs_upgrades_and_removes_it(binary, tmp_path):
             "from importlib.metadata import entry_points; (e,) = entry_points(group='apache_airflow_provider');"
             "print(e.load()()['versions'][0])"
         )
-        assert subprocess.run([venv / "bin/python", "-c", code], check=True, capture_output=True, text=True, cwd=tmp_path).stdout == version + "\n"
+        assert (
+            subprocess.run([venv / "bin/python", "-c", code], check=True, capture_output=True, text=True, cwd=tmp_path).stdout
+            == version + "\n"
+        )
     subprocess.run([*pip, "uninstall", "--yes", "salescast"], check=True)
-    assert not [path for path in venv.rglob("*salescast*")]
+    assert not list(venv.rglob("*salescast*"))
