@@ -54,7 +54,7 @@ func (q *question) warn(format string, a ...any) {
 	}
 }
 
-// ask checks horizon and levels against the bundle.
+// newQuestion checks horizon and levels against the bundle.
 func newQuestion(v *view, horizon *int, levels []float64, drivers bool) (*question, error) {
 	m := v.bundle.Manifest
 	q := &question{view: v, horizon: m.Horizon, levels: levels, drivers: drivers}

@@ -71,13 +71,8 @@ func (l *learner) Fit(ctx context.Context, train regress.Source, valid *regress.
 }
 
 func (l *learner) fit(ctx context.Context, train regress.Source, valid *regress.Valid) (*model, error) {
-	if err := boost.CheckSource(train); err != nil {
+	if err := boost.CheckFit(train, valid); err != nil {
 		return nil, err
-	}
-	if valid != nil {
-		if err := boost.CheckValid(train, valid); err != nil {
-			return nil, err
-		}
 	}
 	e := l.engine
 	end, err := e.worker.Begin(ctx)
@@ -124,8 +119,21 @@ func (l *learner) fit(ctx context.Context, train regress.Source, valid *regress.
 
 // boost grows the trees and returns the number of rounds to keep, -1 for all.
 func (l *learner) boost(ctx context.Context, booster uintptr, valid *regress.Valid) (int, error) {
-	e, stop := l.engine, boost.Stop{}
-	var scores []float64
+	e, scores, n := l.engine, []float64(nil), new(int32)
+	evaluate := func(set int32) (float64, error) {
+		err := e.train(func() int32 { return e.api.boosterEval(booster, set, n, &scores[0]) })
+		return scores[0], err
+	}
+	finished := new(int32)
+	rounds := boost.Rounds{
+		Number: l.params.Rounds, Watch: l.watch,
+		Grow: func(int) (bool, error) { // no more where no leaf can be split: this round added nothing and neither would the next
+			err := e.train(func() int32 { return e.api.boosterUpdate(booster, finished) })
+			return *finished == 0, err
+		},
+		Loss:  func(int) (float64, error) { return evaluate(0) },
+		Score: func(int) (float64, error) { return evaluate(1) },
+	}
 	if valid != nil || l.watch.Tell != nil {
 		metric, n, err := l.metric(booster)
 		if err != nil {
@@ -133,40 +141,16 @@ func (l *learner) boost(ctx context.Context, booster uintptr, valid *regress.Val
 		}
 		scores = make([]float64, n)
 		if valid != nil {
-			stop = boost.Stop{Patience: valid.Patience, Higher: higherIsBetter(metric)}
+			rounds.Stop = &boost.Stop{Patience: valid.Patience, Higher: higherIsBetter(metric)}
 		}
 	}
-	finished, n := new(int32), new(int32)
-	for round := range l.params.Rounds {
-		if err := ctx.Err(); err != nil {
-			return 0, err
-		}
-		if err := e.train(func() int32 { return e.api.boosterUpdate(booster, finished) }); err != nil {
-			return 0, err
-		}
-		if *finished != 0 { // no leaf can be split any more: this round added nothing and neither would the next
-			break
-		}
-		if l.watch.Due(round + 1) {
-			if err := e.train(func() int32 { return e.api.boosterEval(booster, 0, n, &scores[0]) }); err != nil {
-				return 0, err
-			}
-			l.watch.Tell(round+1, scores[0])
-		}
-		if valid == nil {
-			continue
-		}
-		if err := e.train(func() int32 { return e.api.boosterEval(booster, 1, n, &scores[0]) }); err != nil {
-			return 0, err
-		}
-		if stop.Done(round+1, scores[0]) {
-			break
-		}
+	if err := rounds.Run(ctx); err != nil {
+		return 0, err
 	}
-	if stop.Best == 0 {
+	if rounds.Stop == nil || rounds.Stop.Best == 0 {
 		return -1, nil
 	}
-	return stop.Best, nil
+	return rounds.Stop.Best, nil
 }
 
 // Watch implements [regress.Watcher].

@@ -59,18 +59,7 @@ var errClosed = errors.New("the lightgbm model is closed")
 
 // Load opens a model text that LightGBM 4 saved; see [Check] for what is an error.
 func (e *Engine) Load(r io.Reader) (regress.Model, error) {
-	b, err := boost.ReadModel(r)
-	if err != nil {
-		return nil, fmt.Errorf("lightgbm: %w", err)
-	}
-	if err := Check(b); err != nil {
-		return nil, fmt.Errorf("open a lightgbm model of %d bytes: %w", len(b), err)
-	}
-	m, err := e.open(b)
-	if err != nil {
-		return nil, fmt.Errorf("open a lightgbm model of %d bytes: %w", len(b), err)
-	}
-	return m, nil
+	return boost.Load("lightgbm", r, Check, e.open)
 }
 
 func (e *Engine) open(saved []byte) (*model, error) {

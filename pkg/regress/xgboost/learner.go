@@ -59,13 +59,8 @@ func (l *learner) Fit(ctx context.Context, train regress.Source, valid *regress.
 }
 
 func (l *learner) fit(ctx context.Context, train regress.Source, valid *regress.Valid) (*model, error) {
-	if err := boost.CheckSource(train); err != nil {
+	if err := boost.CheckFit(train, valid); err != nil {
 		return nil, err
-	}
-	if valid != nil {
-		if err := boost.CheckValid(train, valid); err != nil {
-			return nil, err
-		}
 	}
 	e := l.engine
 	end, err := e.worker.Begin(ctx)
@@ -147,39 +142,24 @@ func (l *learner) booster(matrices []uintptr, columns []regress.Column) (uintptr
 // boost grows the trees and returns the number of rounds to keep.
 func (l *learner) boost(ctx context.Context, booster uintptr, matrices []uintptr, valid *regress.Valid) (int, error) {
 	e := l.engine
-	stop := boost.Stop{Higher: higherIsBetter(l.params.Values["eval_metric"])}
-	if valid != nil {
-		stop.Patience = valid.Patience
+	rounds := boost.Rounds{
+		Number: l.params.Rounds, Watch: l.watch,
+		Grow: func(round int) (bool, error) {
+			return true, e.train(func() int32 { return e.api.boosterUpdate(booster, int32(round), matrices[0]) })
+		},
+		Loss:  func(round int) (float64, error) { return l.evaluate(booster, round, matrices[0]) },
+		Score: func(round int) (float64, error) { return l.evaluate(booster, round, matrices[1]) },
 	}
-	for round := range l.params.Rounds {
-		if err := ctx.Err(); err != nil {
-			return 0, err
-		}
-		if err := e.train(func() int32 { return e.api.boosterUpdate(booster, int32(round), matrices[0]) }); err != nil {
-			return 0, err
-		}
-		if l.watch.Due(round + 1) {
-			loss, err := l.evaluate(booster, round, matrices[0])
-			if err != nil {
-				return 0, err
-			}
-			l.watch.Tell(round+1, loss)
-		}
-		if valid == nil {
-			continue
-		}
-		score, err := l.evaluate(booster, round, matrices[1])
-		if err != nil {
-			return 0, err
-		}
-		if stop.Done(round+1, score) {
-			break
-		}
+	if valid != nil {
+		rounds.Stop = &boost.Stop{Patience: valid.Patience, Higher: higherIsBetter(l.params.Values["eval_metric"])}
+	}
+	if err := rounds.Run(ctx); err != nil {
+		return 0, err
 	}
 	if valid == nil {
 		return l.params.Rounds, nil
 	}
-	return max(1, stop.Best), nil
+	return max(1, rounds.Stop.Best), nil
 }
 
 // Watch implements [regress.Watcher].

@@ -44,18 +44,7 @@ var errClosed = errors.New("the xgboost model is closed")
 
 // Load opens a model that XGBoost saved as UBJSON; see [Check] for what is an error.
 func (e *Engine) Load(r io.Reader) (regress.Model, error) {
-	b, err := boost.ReadModel(r)
-	if err != nil {
-		return nil, fmt.Errorf("xgboost: %w", err)
-	}
-	if err := Check(b); err != nil {
-		return nil, fmt.Errorf("open an xgboost model of %d bytes: %w", len(b), err)
-	}
-	m, err := e.open(b)
-	if err != nil {
-		return nil, fmt.Errorf("open an xgboost model of %d bytes: %w", len(b), err)
-	}
-	return m, nil
+	return boost.Load("xgboost", r, Check, e.open)
 }
 
 func (e *Engine) open(saved []byte) (*model, error) {

@@ -116,6 +116,53 @@ func (s *Stop) Done(round int, score float64) bool {
 	return round-s.Best >= s.Patience
 }
 
+// Rounds are the trees of a fit, one after the other.
+type Rounds struct {
+	Number int
+	Watch  Watch
+	// Stop decides on the scores of validation; nil grows all rounds.
+	Stop *Stop
+	// Grow adds the tree of a round, counted from 0; where it finds nothing to add the fit is at its end.
+	Grow func(round int) (more bool, err error)
+	// Loss and Score are of the training and of the validation set after a round.
+	Loss, Score func(round int) (float64, error)
+}
+
+// Run grows the trees. The error is ctx's where it ends between two rounds.
+func (r Rounds) Run(ctx context.Context) error {
+	for round := range r.Number {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		if more, err := r.Grow(round); err != nil || !more {
+			return err
+		}
+		if r.Watch.Due(round + 1) {
+			loss, err := r.Loss(round)
+			if err != nil {
+				return err
+			}
+			r.Watch.Tell(round+1, loss)
+		}
+		if r.Stop == nil {
+			continue
+		}
+		score, err := r.Score(round)
+		if err != nil || r.Stop.Done(round+1, score) {
+			return err
+		}
+	}
+	return nil
+}
+
+// CheckFit returns an error for what no engine can fit. valid may be nil.
+func CheckFit(train regress.Source, valid *regress.Valid) error {
+	if err := CheckSource(train); err != nil || valid == nil {
+		return err
+	}
+	return CheckValid(train, valid)
+}
+
 // CheckSource returns an error for a design matrix that no engine can fit.
 func CheckSource(s regress.Source) error {
 	if len(s.Columns()) == 0 {
@@ -204,6 +251,22 @@ func CheckFrame(x *panel.Frame, columns, per, dst int) error {
 		return fmt.Errorf("%d rows need a destination of %d values, not %d", x.Rows, x.Rows*per, dst)
 	}
 	return nil
+}
+
+// Load reads a saved model of an engine, and opens it once check has found it whole.
+func Load[M regress.Model](engine string, r io.Reader, check func([]byte) error, open func([]byte) (M, error)) (regress.Model, error) {
+	b, err := ReadModel(r)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", engine, err)
+	}
+	var m M
+	if err = check(b); err == nil {
+		m, err = open(b)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("open a model of %s of %d bytes: %w", engine, len(b), err)
+	}
+	return m, nil
 }
 
 // ReadModel reads a saved model, up to MaxModelBytes.
