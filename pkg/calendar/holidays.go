@@ -8,41 +8,6 @@ import (
 	"time"
 
 	"github.com/rickar/cal/v2"
-	"github.com/rickar/cal/v2/ar"
-	"github.com/rickar/cal/v2/at"
-	"github.com/rickar/cal/v2/au"
-	"github.com/rickar/cal/v2/be"
-	"github.com/rickar/cal/v2/bg"
-	"github.com/rickar/cal/v2/br"
-	"github.com/rickar/cal/v2/ca"
-	"github.com/rickar/cal/v2/ch"
-	"github.com/rickar/cal/v2/cz"
-	"github.com/rickar/cal/v2/de"
-	"github.com/rickar/cal/v2/dk"
-	"github.com/rickar/cal/v2/es"
-	"github.com/rickar/cal/v2/fr"
-	"github.com/rickar/cal/v2/gb"
-	"github.com/rickar/cal/v2/gr"
-	"github.com/rickar/cal/v2/hr"
-	"github.com/rickar/cal/v2/ie"
-	"github.com/rickar/cal/v2/it"
-	"github.com/rickar/cal/v2/jp"
-	"github.com/rickar/cal/v2/lt"
-	"github.com/rickar/cal/v2/lv"
-	"github.com/rickar/cal/v2/mw"
-	"github.com/rickar/cal/v2/nc"
-	"github.com/rickar/cal/v2/nl"
-	"github.com/rickar/cal/v2/no"
-	"github.com/rickar/cal/v2/nz"
-	"github.com/rickar/cal/v2/pl"
-	"github.com/rickar/cal/v2/ro"
-	"github.com/rickar/cal/v2/ru"
-	"github.com/rickar/cal/v2/se"
-	"github.com/rickar/cal/v2/si"
-	"github.com/rickar/cal/v2/sk"
-	"github.com/rickar/cal/v2/ua"
-	"github.com/rickar/cal/v2/us"
-	"github.com/rickar/cal/v2/za"
 )
 
 // Holiday is a public holiday on one day.
@@ -61,9 +26,9 @@ type HolidayCalendar struct {
 // code such as DE-BY; upper or lower case. Australia has no holidays but its parts'.
 func Holidays(country string) (*HolidayCalendar, error) {
 	c := strings.ToUpper(strings.TrimSpace(country))
-	rules := rulesOf(c)
-	if rules == nil {
-		return nil, fmt.Errorf("public holidays of country %q are not known; known are AR, AT, BE, BG, BR, CA, CH, CZ, DE, DK, ES, FR, GB, GR, HR, IE, IT, JP, LT, LV, MW, NC, NL, NO, NZ, PL, RO, RU, SE, SI, SK, UA, US, ZA, DE-BW to DE-TH and AU-ACT to AU-WA", country)
+	rules, ok := rules[c]
+	if !ok {
+		return nil, fmt.Errorf("public holidays of country %q are not known; known are %s, DE-BW to DE-TH and AU-ACT to AU-WA", country, strings.Join(countries(), ", "))
 	}
 	return &HolidayCalendar{country: c, rules: rules}, nil
 }
@@ -142,125 +107,3 @@ func BlackFriday(year int) Day { return Thanksgiving(year) + 1 }
 
 // CyberMonday returns the Monday after Thanksgiving.
 func CyberMonday(year int) Day { return Thanksgiving(year) + 4 }
-
-func rulesOf(country string) []*cal.Holiday {
-	switch country {
-	case "AR":
-		return ar.Holidays
-	case "AT":
-		return at.Holidays
-	case "BE":
-		return be.Holidays
-	case "BG":
-		return bg.Holidays
-	case "BR":
-		return br.Holidays
-	case "CA":
-		return ca.Holidays
-	case "CH":
-		return ch.Holidays
-	case "CZ":
-		return cz.Holidays
-	case "DE":
-		return de.Holidays
-	case "DK":
-		return dk.Holidays
-	case "ES":
-		return es.Holidays
-	case "FR":
-		return fr.Holidays
-	case "GB":
-		return gb.Holidays
-	case "GR":
-		return gr.Holidays
-	case "HR":
-		return hr.Holidays
-	case "IE":
-		return ie.Holidays
-	case "IT":
-		return it.Holidays
-	case "JP":
-		return jp.Holidays
-	case "LT":
-		return lt.Holidays
-	case "LV":
-		return lv.Holidays
-	case "MW":
-		return mw.Holidays
-	case "NC":
-		return nc.Holidays
-	case "NL":
-		return nl.Holidays
-	case "NO":
-		return no.Holidays
-	case "NZ":
-		return nz.Holidays
-	case "PL":
-		return pl.Holidays
-	case "RO":
-		return ro.Holidays
-	case "RU":
-		return ru.Holidays
-	case "SE":
-		return se.Holidays
-	case "SI":
-		return si.Holidays
-	case "SK":
-		return sk.Holidays
-	case "UA":
-		return ua.Holidays
-	case "US":
-		return us.Holidays
-	case "ZA":
-		return za.Holidays
-	case "DE-BW":
-		return de.HolidaysBW
-	case "DE-BY":
-		return de.HolidaysBY
-	case "DE-BE":
-		return de.HolidaysBE
-	case "DE-BB":
-		return de.HolidaysBB
-	case "DE-HB":
-		return de.HolidaysHB
-	case "DE-HH":
-		return de.HolidaysHH
-	case "DE-HE":
-		return de.HolidaysHE
-	case "DE-MV":
-		return de.HolidaysMV
-	case "DE-NI":
-		return de.HolidaysNI
-	case "DE-NW":
-		return de.HolidaysNW
-	case "DE-RP":
-		return de.HolidaysRP
-	case "DE-SL":
-		return de.HolidaysSL
-	case "DE-SN":
-		return de.HolidaysSN
-	case "DE-ST":
-		return de.HolidaysST
-	case "DE-SH":
-		return de.HolidaysSH
-	case "DE-TH":
-		return de.HolidaysTH
-	case "AU-ACT":
-		return au.HolidaysACT
-	case "AU-NSW":
-		return au.HolidaysNSW
-	case "AU-NT":
-		return au.HolidaysNT
-	case "AU-QLD":
-		return au.HolidaysQLD
-	case "AU-SA":
-		return au.HolidaysSA
-	case "AU-TAS":
-		return au.HolidaysTAS
-	case "AU-VIC":
-		return au.HolidaysVIC
-	case "AU-WA":
-		return au.HolidaysWA
-	}
-	return nil
-}
