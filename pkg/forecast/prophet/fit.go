@@ -300,7 +300,7 @@ func (p *problem) split(x []float64) (k, m float64, delta, beta []float64) {
 // residuals writes y - mean and returns its sum of squares; +Inf where the mean is not a number.
 func (p *problem) residuals(x, dst []float64) float64 {
 	k, m, delta, beta := p.split(x)
-	trendAt(p.m.opts.Growth, k, m, delta, p.m.changepoints, p.t, p.caps, p.trend)
+	trend{p.m.opts.Growth, k, m, delta, p.m.changepoints}.at(p.t, p.caps, p.trend)
 	for i := range p.mul {
 		p.mul[i] = 1
 	}
@@ -359,7 +359,7 @@ func (p *problem) gaussNewton(x, r []float64) *quadratic {
 	nc := 2 + len(p.m.changepoints)
 	n := len(x)
 	k, m, delta, _ := p.split(x)
-	trendJacobian(p.m.opts.Growth, k, m, delta, p.m.changepoints, p.t, p.caps, p.jac[:nc])
+	trend{p.m.opts.Growth, k, m, delta, p.m.changepoints}.jacobian(p.t, p.caps, p.jac[:nc])
 	for j, c := range p.d.columns {
 		if c.mode != Multiplicative {
 			continue

@@ -29,7 +29,7 @@ func (m *Model) Predict(t Times) (*Components, error) {
 		Trend: make([]float64, n), Additive: make([]float64, n), Multiplicative: make([]float64, n), Yhat: make([]float64, n),
 		Terms: map[string][]float64{},
 	}
-	trendAt(m.opts.Growth, m.k, m.m, m.delta, m.changepoints, m.scaledTime(&t), m.scaledCap(&t), c.Trend)
+	m.scaledTrend().at(m.scaledTime(&t), m.scaledCap(&t), c.Trend)
 	for i := range c.Trend {
 		c.Trend[i] = c.Trend[i]*m.yScale + m.floorAt(&t, i)
 	}
@@ -85,10 +85,13 @@ func (m *Model) Quantiles(t Times, c *Components, levels []float64, samples int,
 	}
 	draws := make([]float64, n*samples) // time-major, so that each time's draws can be sorted in place
 	shift := make([]float64, n)
-	caps := m.scaledCap(&t)
-	rate, offset := trendSegments(m.opts.Growth, m.k, m.m, m.delta, m.changepoints)
+	rate, offset := m.scaledTrend().segments()
+	path := paths{
+		growth: m.opts.Growth, t: ts, caps: m.scaledCap(&t), first: first, step: step,
+		chance: float64(len(m.changepoints)) * step, size: size, rate: rate[len(rate)-1], offset: offset[len(offset)-1],
+	}
 	for s := range samples {
-		m.trendShift(rng, ts, caps, first, step, size, rate[len(rate)-1], offset[len(offset)-1], shift)
+		path.draw(rng, shift)
 		for i := range n {
 			trend := c.Trend[i] + shift[i]*m.yScale
 			draws[i*samples+s] = trend*(1+c.Multiplicative[i]) + c.Additive[i] + rng.NormFloat64()*m.sigma*m.yScale
@@ -104,27 +107,45 @@ func (m *Model) Quantiles(t Times, c *Components, levels []float64, samples int,
 	return out
 }
 
-// trendShift draws one future path of the trend less the expected one, scaled. A change falls half on its own step and half on the
-// next, as in Prophet's vectorised simulation.
-func (m *Model) trendShift(rng *rand.Rand, t, caps []float64, first int, step, size, rate, offset float64, dst []float64) {
+// scaledTrend is the one that was fitted.
+func (m *Model) scaledTrend() trend {
+	return trend{growth: m.opts.Growth, k: m.k, m: m.m, delta: m.delta, changepoints: m.changepoints}
+}
+
+// paths are those that the trend may take after the history.
+type paths struct {
+	growth Growth
+	// t are scaled times, with a capacity each where growth is logistic; those from first on lie after the history, step apart.
+	t, caps []float64
+	first   int
+	step    float64
+	// chance is that of a change in a step, and size its mean.
+	chance, size float64
+	// rate and offset are those of the last segment.
+	rate, offset float64
+}
+
+// draw writes one path less the expected one, scaled. A change falls half on its own step and half on the next, as in Prophet's
+// vectorised simulation.
+func (p *paths) draw(rng *rand.Rand, dst []float64) {
 	clear(dst)
-	if m.opts.Growth == Flat {
+	if p.growth == Flat {
 		return
 	}
-	chance := float64(len(m.changepoints)) * step
+	t, caps, rate, offset := p.t, p.caps, p.rate, p.offset
 	prev, slope, sum := 0.0, 0.0, 0.0
 	k, off := rate, offset
-	for i := first; i < len(t); i++ {
+	for i := p.first; i < len(t); i++ {
 		jump := 0.0
-		if rng.Float64() < chance {
-			jump = size * math.Copysign(rng.ExpFloat64(), rng.Float64()-0.5)
+		if rng.Float64() < p.chance {
+			jump = p.size * math.Copysign(rng.ExpFloat64(), rng.Float64()-0.5)
 		}
 		change := (jump + prev) / 2
 		prev = jump
-		if m.opts.Growth == Linear {
+		if p.growth == Linear {
 			slope += change
 			sum += slope
-			dst[i] = sum * step
+			dst[i] = sum * p.step
 			continue
 		}
 		if change != 0 && k+change != 0 {

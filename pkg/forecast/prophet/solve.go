@@ -156,14 +156,29 @@ func signStep(s, r []float64, lambda float64, x, sign []float64, n int) bool {
 	var y mat.VecDense
 	_ = ch.SolveVecTo(&y, b)
 	// Along the way from x to y the objective is convex and piecewise quadratic: its least value is at y or where a sign changes.
-	best, at := objectiveAlong(s, r, lambda, x, act, &y, 1, n), 1.0
+	along := func(t float64) float64 {
+		z := make([]float64, len(act))
+		for i, p := range act {
+			z[i] = x[p] + t*(y.AtVec(i)-x[p])
+		}
+		f := 0.0
+		for i, p := range act {
+			g := 0.0
+			for j, q := range act {
+				g += s[p*n+q] * z[j]
+			}
+			f += z[i]*(g/2-r[p]) + lambda*math.Abs(z[i])
+		}
+		return f
+	}
+	best, at := along(1), 1.0
 	crossing := -1
 	for i, p := range act {
 		if x[p] == 0 || (x[p] > 0) == (y.AtVec(i) > 0) && y.AtVec(i) != 0 {
 			continue
 		}
 		t := x[p] / (x[p] - y.AtVec(i))
-		if f := objectiveAlong(s, r, lambda, x, act, &y, t, n); f < best {
+		if f := along(t); f < best {
 			best, at, crossing = f, t, p
 		}
 	}
@@ -192,20 +207,4 @@ func signOf(v float64) float64 {
 		return -1
 	}
 	return 0
-}
-
-func objectiveAlong(s, r []float64, lambda float64, x []float64, act []int, y *mat.VecDense, t float64, n int) float64 {
-	z := make([]float64, len(act))
-	for i, p := range act {
-		z[i] = x[p] + t*(y.AtVec(i)-x[p])
-	}
-	f := 0.0
-	for i, p := range act {
-		g := 0.0
-		for j, q := range act {
-			g += s[p*n+q] * z[j]
-		}
-		f += z[i]*(g/2-r[p]) + lambda*math.Abs(z[i])
-	}
-	return f
 }

@@ -67,12 +67,12 @@ func TestTrendJacobianIsTheDerivative(t *testing.T) {
 		for i := range cols {
 			cols[i] = make([]float64, len(ts))
 		}
-		trendJacobian(g, x[0], x[1], x[2:], cps, ts, caps, cols)
+		trend{g, x[0], x[1], x[2:], cps}.jacobian(ts, caps, cols)
 		at := func(i int, h float64) []float64 {
 			y := append([]float64(nil), x...)
 			y[i] += h
 			out := make([]float64, len(ts))
-			trendAt(g, y[0], y[1], y[2:], cps, ts, caps, out)
+			trend{g, y[0], y[1], y[2:], cps}.at(ts, caps, out)
 			return out
 		}
 		for i := range x {

@@ -2,32 +2,39 @@ package prophet
 
 import "math"
 
-// trendOffsets returns the rate and the offset of the trend in each of the len(delta)+1 segments between changepoints:
-// linear rate*t+offset, logistic cap/(1+exp(-rate*(t-offset))).
-func trendSegments(g Growth, k, m float64, delta, at []float64) (rate, offset []float64) {
-	rate, offset = make([]float64, len(delta)+1), make([]float64, len(delta)+1)
-	rate[0], offset[0] = k, m
-	for j, d := range delta {
+// trend is a scaled trend: it begins with rate k and offset m, and its rate changes by delta at each of the changepoints.
+type trend struct {
+	growth              Growth
+	k, m                float64
+	delta, changepoints []float64
+}
+
+// segments returns the rate and the offset in each of the len(delta)+1 segments between changepoints: linear rate*t+offset, logistic
+// cap/(1+exp(-rate*(t-offset))).
+func (tr trend) segments() (rate, offset []float64) {
+	rate, offset = make([]float64, len(tr.delta)+1), make([]float64, len(tr.delta)+1)
+	rate[0], offset[0] = tr.k, tr.m
+	for j, d := range tr.delta {
 		rate[j+1] = rate[j] + d
-		if g == Logistic {
-			offset[j+1] = offset[j] + (at[j]-offset[j])*(1-rate[j]/rate[j+1])
+		if tr.growth == Logistic {
+			offset[j+1] = offset[j] + (tr.changepoints[j]-offset[j])*(1-rate[j]/rate[j+1])
 		} else {
-			offset[j+1] = offset[j] - at[j]*d
+			offset[j+1] = offset[j] - tr.changepoints[j]*d
 		}
 	}
 	return rate, offset
 }
 
-// trendAt writes the scaled trend at increasing or unordered scaled times t.
-func trendAt(g Growth, k, m float64, delta, changepoints, t, caps, dst []float64) {
-	if g == Flat {
+// at writes the trend at increasing or unordered scaled times t.
+func (tr trend) at(t, caps, dst []float64) {
+	if tr.growth == Flat {
 		for i := range dst {
-			dst[i] = m
+			dst[i] = tr.m
 		}
 		return
 	}
-	rate, offset := trendSegments(g, k, m, delta, changepoints)
-	seg := 0
+	rate, offset := tr.segments()
+	changepoints, seg := tr.changepoints, 0
 	for i, x := range t {
 		for seg < len(changepoints) && x >= changepoints[seg] {
 			seg++
@@ -35,7 +42,7 @@ func trendAt(g Growth, k, m float64, delta, changepoints, t, caps, dst []float64
 		for seg > 0 && x < changepoints[seg-1] {
 			seg--
 		}
-		if g == Logistic {
+		if tr.growth == Logistic {
 			dst[i] = caps[i] / (1 + math.Exp(-rate[seg]*(x-offset[seg])))
 		} else {
 			dst[i] = rate[seg]*x + offset[seg]
@@ -43,9 +50,9 @@ func trendAt(g Growth, k, m float64, delta, changepoints, t, caps, dst []float64
 	}
 }
 
-// trendJacobian writes the derivative of the scaled trend at increasing times with respect to k, m and every delta: cols[0], cols[1], cols[2:].
-func trendJacobian(g Growth, k, m float64, delta, changepoints, t, caps []float64, cols [][]float64) {
-	switch g {
+// jacobian writes the derivative of the trend at increasing times with respect to k, m and every delta: cols[0], cols[1], cols[2:].
+func (tr trend) jacobian(t, caps []float64, cols [][]float64) {
+	switch tr.growth {
 	case Flat:
 		for i := range t {
 			cols[0][i], cols[1][i] = 0, 1
@@ -56,19 +63,19 @@ func trendJacobian(g Growth, k, m float64, delta, changepoints, t, caps []float6
 	case Linear:
 		for i, x := range t {
 			cols[0][i], cols[1][i] = x, 1
-			for j, s := range changepoints {
+			for j, s := range tr.changepoints {
 				cols[2+j][i] = max(x-s, 0)
 			}
 		}
 	case Logistic:
-		logisticJacobian(k, m, delta, changepoints, t, caps, cols)
+		tr.logisticJacobian(t, caps, cols)
 	}
 }
 
 // logisticJacobian differentiates forward: the rates and offsets of all segments with respect to (k, m, delta) are carried along.
-func logisticJacobian(k, m float64, delta, changepoints, t, caps []float64, cols [][]float64) {
-	n := len(delta)
-	rate, offset := trendSegments(Logistic, k, m, delta, changepoints)
+func (tr trend) logisticJacobian(t, caps []float64, cols [][]float64) {
+	n, changepoints := len(tr.delta), tr.changepoints
+	rate, offset := tr.segments()
 	dRate, dOff := make([]float64, n+2), make([]float64, n+2) // of the current segment
 	dRate[0], dOff[1] = 1, 1
 	seg := 0
