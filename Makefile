@@ -12,6 +12,7 @@ LDFLAGS := -s -w -X main.release=$(VERSION)
 
 GOLANGCI_LINT := $(BUILD)/bin/golangci-lint
 GOLANGCI_LINT_VERSION := v2.15.0
+DEADCODE_VERSION := v0.52.0
 # Of Python.
 PYTHON_LINT := ruff==0.17.6 mypy==2.4.1
 
@@ -61,8 +62,14 @@ race: engines ## test: Run the tests with the race detector (needs a C compiler)
 	CGO_ENABLED=1 $(GO) test -race -short -timeout 60m $(OFFLINE)
 
 .PHONY: lint
-lint: $(GOLANGCI_LINT) lint-python ## develop: Check the style, the layers and the formatting, of Go and of Python
+lint: $(GOLANGCI_LINT) lint-python lint-dead ## develop: Check the style, the layers and the formatting, of Go and of Python
 	$(GOLANGCI_LINT) run ./...
+
+# What no program reaches goes, but for support of tests, and for the reader in frame.go: tests hold the writer beside it to it.
+.PHONY: lint-dead
+lint-dead:
+	@out=$$(GOFLAGS= $(GO) run golang.org/x/tools/cmd/deadcode@$(DEADCODE_VERSION) ./cmd/... ./pkg/... ./astro/... ./tests/...) || exit 1; \
+	  if grep -Ev '^(tests/|pkg/.*test/|pkg/columnar/frame.go)' <<< "$$out"; then echo "this is reached by no program: remove it, or use it"; exit 1; fi
 
 # What Airflow reads and what the page is. Airflow is not beside the checker, so its classes are of any type.
 .PHONY: lint-python

@@ -139,12 +139,6 @@ func (w *FrameWriter) write(b *FrameBlock, lo, hi int) error {
 // Close writes what is buffered and the file's end; it does not close the underlying writer.
 func (w *FrameWriter) Close() error { return w.t.Close() }
 
-// ReadFrameSchema returns what a design matrix says of its columns.
-func ReadFrameSchema(r parquet.ReaderAt) (FrameSchema, error) {
-	_, s, err := openFrame(r)
-	return s, err
-}
-
 func openFrame(r parquet.ReaderAt) (f *parquet.File, s FrameSchema, err error) {
 	if f, err = parquet.OpenFile(r); err != nil {
 		return nil, s, fmt.Errorf("opening a design matrix: %w", err)

@@ -102,7 +102,6 @@ type PanelWriter struct {
 	seen   [][]string            // the Levels slices taken in last
 	dates  []calendar.Day
 	last   []string
-	series int64
 	rows   int64
 }
 
@@ -132,9 +131,6 @@ func NewPanelWriter(w io.Writer, s PanelSchema) (*PanelWriter, error) {
 
 // Rows returns the number of rows written.
 func (w *PanelWriter) Rows() int64 { return w.rows }
-
-// Series returns the number of series written.
-func (w *PanelWriter) Series() int64 { return w.series }
 
 // Write appends series, which must follow those already written in the order of their keys.
 func (w *PanelWriter) Write(p *panel.Panel) error {
@@ -218,7 +214,6 @@ func (w *PanelWriter) write(p *panel.Panel, lo, hi int) {
 	}
 	t.Added(b - a)
 	w.rows += int64(b - a)
-	w.series += int64(hi - lo)
 }
 
 // Close writes what is buffered and the file's end; it does not close the underlying writer.

@@ -166,13 +166,6 @@ func (t *intervalTally) scores(series int) IntervalScores {
 	}
 }
 
-// Coverage closes the tally. p is the panel that the predictions were made from: volume classes are those known at the first origin.
-func (t *CoverageTally) Coverage(p *panel.Panel) (*Coverage, error) {
-	v := NewVolumes(&backtest.Predictions{Keys: t.keys}, t.first)
-	v.Add(p)
-	return t.CoverageOf(v)
-}
-
 // CoverageOf closes the tally with the volumes of the panel that the predictions were made from.
 func (t *CoverageTally) CoverageOf(v *Volumes) (*Coverage, error) {
 	for s, known := range v.known {
@@ -255,15 +248,6 @@ const (
 
 func classOrder() []string {
 	return []string{ClassHigh, ClassMiddle, ClassLow, ClassIntermittent, ClassNew}
-}
-
-// VolumeClasses returns the class of each series of p, from its observed sales after its first and up to origin.
-func VolumeClasses(p *panel.Panel, origin calendar.Step) []string {
-	all := make([]volume, p.Series())
-	for s := range all {
-		all[s] = volumeOf(p, s, origin)
-	}
-	return classify(all)
 }
 
 // Volumes gathers what each series sold up to an origin, from a panel that may come in several parts.

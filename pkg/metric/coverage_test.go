@@ -5,6 +5,7 @@ import (
 	"encoding/csv"
 	"math"
 	"reflect"
+	"slices"
 	"strconv"
 	"testing"
 
@@ -69,10 +70,14 @@ func coverageOf(t *testing.T, p *panel.Panel, blocks ...*backtest.Predictions) *
 	if !ok {
 		t.Fatal("the levels of the intervals are there")
 	}
+	first := blocks[0].Cutoff[0]
 	for _, b := range blocks {
 		tally.Add(b)
+		first = min(first, slices.Min(b.Cutoff))
 	}
-	c, err := tally.Coverage(p)
+	volumes := metric.NewVolumes(blocks[0], first)
+	volumes.Add(p)
+	c, err := tally.CoverageOf(volumes)
 	if err != nil {
 		t.Fatal(err)
 	}

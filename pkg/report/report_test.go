@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -44,7 +45,9 @@ func pageOf(t *testing.T, s *reporttest.Shop) *Page {
 		t.Fatal("the shop's predictions have no intervals")
 	}
 	tally.Add(s.Predictions)
-	coverage, err := tally.Coverage(s.Panel)
+	volumes := metric.NewVolumes(s.Predictions, slices.Min(s.Predictions.Cutoff))
+	volumes.Add(s.Panel)
+	coverage, err := tally.CoverageOf(volumes)
 	if err != nil {
 		t.Fatal(err)
 	}

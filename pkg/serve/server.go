@@ -114,7 +114,7 @@ func (s *Server) Handler() http.Handler { return s.handler }
 // Serve answers on l until ctx ends, and then the requests at work. It looks for newer models meanwhile.
 func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 	h := &http.Server{
-		Handler: s.handler, ReadHeaderTimeout: 10 * time.Second, ReadTimeout: s.o.Timeout + 10*time.Second, WriteTimeout: s.o.Timeout + 20*time.Second,
+		Handler: s.Handler(), ReadHeaderTimeout: 10 * time.Second, ReadTimeout: s.o.Timeout + 10*time.Second, WriteTimeout: s.o.Timeout + 20*time.Second,
 		IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 64 << 10,
 	}
 	var polling sync.WaitGroup

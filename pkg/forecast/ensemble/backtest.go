@@ -150,15 +150,9 @@ func (f *Fitted) Predict(ctx context.Context, p *panel.Panel, points Points, hor
 	return out, nil
 }
 
-// Backtest learns and predicts at every origin in turn, each from the windows known there, and returns the rows under the name model.
-// One candidate alone gives that member's own forecasts with calibrated quantiles.
-func Backtest(ctx context.Context, p *panel.Panel, schedule backtest.Schedule, points Points, model string, origins []calendar.Step, set Settings) (*backtest.Predictions, error) {
-	rows, _, err := BacktestPlanned(ctx, p, schedule, points, nil, model, origins, set)
-	return rows, err
-}
-
-// BacktestPlanned is [Backtest] that also returns what the same weights and calibrations make of planned, which are the members' forecasts
-// with the whole plan of p known. planned may be nil: then there are none.
+// BacktestPlanned learns and predicts at every origin in turn, each from the windows known there, and returns the rows under the name model.
+// One candidate alone gives that member's own forecasts with calibrated quantiles. Whole is what the same weights and calibrations make of
+// planned, which are the members' forecasts with the whole plan of p known. planned may be nil: then there are none.
 func BacktestPlanned(ctx context.Context, p *panel.Panel, schedule backtest.Schedule, points, planned Points, model string, origins []calendar.Step, set Settings) (rows, whole *backtest.Predictions, err error) {
 	made, with := make([]*forecast.Prediction, 0, len(origins)), []*forecast.Prediction(nil)
 	knowing := set

@@ -120,7 +120,7 @@ func TestBacktestCovers(t *testing.T) {
 	p := forecasttest.Panel(forecasttest.Daily())
 	s := schedule(t, p)
 	set := ensemble.Settings{Candidates: []ensemble.Candidate{{Name: "a"}, {Name: "bb"}}, Levels: levels, NonNegative: true}
-	rows, err := ensemble.Backtest(t.Context(), p, s, noisy(p, map[string]float64{"a": .3, "bb": .31}), "ensemble", s.Test, set)
+	rows, _, err := ensemble.BacktestPlanned(t.Context(), p, s, noisy(p, map[string]float64{"a": .3, "bb": .31}), nil, "ensemble", s.Test, set)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -192,7 +192,7 @@ func TestPlainIsLeftAlone(t *testing.T) {
 	set := ensemble.Settings{Candidates: []ensemble.Candidate{{Name: "a"}}, Levels: levels, NonNegative: true}
 	for _, plain := range []bool{false, true} {
 		set.Plain = plain
-		rows, err := ensemble.Backtest(t.Context(), p, s, ten, "a", s.Test, set)
+		rows, _, err := ensemble.BacktestPlanned(t.Context(), p, s, ten, nil, "a", s.Test, set)
 		if err != nil {
 			t.Fatal(err)
 		}

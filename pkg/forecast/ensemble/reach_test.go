@@ -46,7 +46,7 @@ func TestBeyondReachChangesNothing(t *testing.T) {
 			Sizes: func(int) (regress.Learner, error) { return golearn.NewLearner(nil) },
 			Known: func(origin calendar.Step) *forecast.Plan { return r.At(q, origin) },
 		}
-		rows, err := ensemble.Backtest(context.Background(), q, s, points, "ensemble", []calendar.Step{o}, set)
+		rows, _, err := ensemble.BacktestPlanned(context.Background(), q, s, points, nil, "ensemble", []calendar.Step{o}, set)
 		if err != nil {
 			t.Fatal(err)
 		}
