@@ -23,8 +23,11 @@ type DataOptions struct {
 	PastOnly    []string `json:"past_only"`
 	Static      []string `json:"static"`
 	Ignore      []string `json:"ignore"`
-	// Missing says what stands for an absent row inside a series: zero, carry or leave. It is unknown to models in any case.
+	// Missing says what stands for an absent row inside a series: zero, carry or leave, which is unknown to models in any case, or
+	// none_sold, which is a sale of 0.
 	Missing string `json:"missing"`
+	// Aggregate says what rows of one series and period make together: sum, mean or last; empty refuses all but the first.
+	Aggregate string `json:"aggregate,omitempty"`
 	// Stockout is the column that says, with a value other than 0, that the shelf was empty; empty for none. Such sales are less than what
 	// was asked for: they are taken to be unknown.
 	Stockout string `json:"stockout,omitempty"`

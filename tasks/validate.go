@@ -193,7 +193,7 @@ func (v *validation) tables(ctx context.Context, out *Output) error {
 		schema.Covariates = append(schema.Covariates, panel.Attribute{Name: c, Role: panel.Stockout})
 	}
 	v.builder, err = panel.NewBuilder(schema, panel.BuilderOptions{
-		Frequency: d.Frequency, Missing: panel.Missing(d.Missing), NewSeries: true, EndedAfter: d.EndedAfter, Scratch: scratch, Report: v.event,
+		Frequency: d.Frequency, Missing: panel.Missing(d.Missing), Aggregate: panel.Aggregate(d.Aggregate), NewSeries: true, EndedAfter: d.EndedAfter, Scratch: scratch, Report: v.event,
 	})
 	if err != nil {
 		return &Error{Kind: KindConfig, Op: "validate", Err: err, Hint: "see data in salescast.yaml"}
@@ -421,7 +421,7 @@ func (v *validation) read(ctx context.Context, columns []table.Column) error {
 	d := v.o.Data
 	screen := quality.NewScreen(quality.Contract{
 		Keys: len(d.Keys), Static: len(d.Static), Covariates: len(d.KnownFuture) + len(d.PastOnly) + len(d.flags()),
-		Today: calendar.FromTime(v.env.Now()), Expected: v.o.Expected,
+		Today: calendar.FromTime(v.env.Now()), Expected: v.o.Expected, TimeOfDay: d.Aggregate != "",
 	}, v.found, func(r quality.Rejected) error { return v.rejects.Write(columnar.Reject(r)) })
 	var total int64
 	for _, f := range v.files {

@@ -17,6 +17,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"salescast/pkg/calendar"
+	"salescast/pkg/panel"
 	"salescast/pkg/table"
 	"salescast/pkg/table/roles"
 	"salescast/tasks"
@@ -170,6 +171,9 @@ func guessed(g *roles.Guess) map[string]string {
 		"data.keys": list(g.Named(roles.Key)), "data.time": first(g.Named(roles.Time)), "data.target": first(g.Named(roles.Target)), "data.frequency": f,
 		"data.known_future": list(g.Named(roles.KnownFuture)), "data.past_only": list(g.Named(roles.PastOnly)), "data.static": list(g.Named(roles.Static)),
 		"data.ignore": list(g.Named(roles.Ignored)), "data.stockout": first(g.Named(roles.Stockout)), "data.csv": csvYAML(g.Dialect), "data.time_format": "", "forecast.horizon": usualHorizon(f),
+	}
+	if g.Receipts {
+		out["data.aggregate"], out["data.missing"] = string(panel.Sum), string(panel.NoneSold)
 	}
 	if t := g.Dialect.Times; t != "" && t != table.YMD {
 		out["data.time_format"] = string(t)

@@ -120,8 +120,12 @@ func settings() []setting {
 		{key: "data.static", doc: "columns that do not change within a series, such as a category", at: func(c *config) any { return &c.Data.Static }, def: "[]"},
 		{key: "data.ignore", doc: "columns that are not used", at: func(c *config) any { return &c.Data.Ignore }, def: "[]"},
 		{
-			key: "data.missing", doc: "what stands for an absent row inside a series: zero, carry (as before) or leave (nothing); models take it as unknown in any case, so add rows with 0 where nothing was sold",
-			at: func(c *config) any { return &c.Data.Missing }, def: "zero", allowed: []string{"zero", "carry", "leave"},
+			key: "data.missing", doc: "what stands for an absent row inside a series: zero, carry (as before) or leave (nothing), which models take as unknown, or none_sold, a sale of 0, as of receipts",
+			at: func(c *config) any { return &c.Data.Missing }, def: "zero", allowed: []string{"zero", "carry", "leave", "none_sold"},
+		},
+		{
+			key: "data.aggregate", doc: "what rows of one series and period, such as receipts, make together: sum, mean or last; covariates become their mean; empty refuses such rows",
+			at: func(c *config) any { return &c.Data.Aggregate }, def: `""`, allowed: []string{"", "sum", "mean", "last"},
 		},
 		{key: "data.stockout", doc: "the column that says, with 1, that the shelf was empty: what would have been sold that day is then taken to be unknown; empty for none", at: func(c *config) any { return &c.Data.Stockout }, def: `""`},
 		{

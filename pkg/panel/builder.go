@@ -12,11 +12,11 @@ import (
 	"salescast/pkg/calendar"
 )
 
-// Missing is what stands for an absent row inside a series, which is not observed in any case.
+// Missing is what stands for an absent row inside a series.
 type Missing string
 
 // The policies for absent rows. They hold alike for a row whose target is empty, and for the rows between a series' own last sale and
-// the end of the data: every series reaches the last day on which any series was sold. Filled rows are not observed.
+// the end of the data: every series reaches the last day on which any series was sold. Filled rows are not observed but by NoneSold.
 const (
 	// Zero: nothing was sold.
 	Zero Missing = "zero"
@@ -24,6 +24,24 @@ const (
 	Carry Missing = "carry"
 	// Leave: unknown, and left so: NaN.
 	Leave Missing = "leave"
+	// NoneSold: nothing was sold, and that was seen: an absent row counts as a sale of 0, as of receipts. A row with an empty target stays
+	// unknown.
+	NoneSold Missing = "none_sold"
+)
+
+// Aggregate is what rows of one series and step, such as receipts, make together.
+type Aggregate string
+
+// The ways to put rows together. Covariates become the mean of the known ones; a stockout is one where any row has it.
+const (
+	// Refuse: only the first stays, and the others are reported as Duplicate.
+	Refuse Aggregate = ""
+	// Sum: the sum of the known sales.
+	Sum Aggregate = "sum"
+	// Mean: their mean.
+	Mean Aggregate = "mean"
+	// Last: the row that was added last stands for all.
+	Last Aggregate = "last"
 )
 
 // Attribute declares a covariate of a panel to be built.
@@ -89,6 +107,7 @@ type BuilderOptions struct {
 	// Frequency is as for [calendar.ParseFrequency]; empty is inferred from all days.
 	Frequency string
 	Missing   Missing
+	Aggregate Aggregate
 	// MemoryRows bounds the rows held in memory; more are sorted into files under Scratch and merged. 0 is 1<<20.
 	MemoryRows int
 	// NewSeries keeps series without any sale whose rows lie after the last sale of all: what is planned and was never sold. They begin
@@ -141,9 +160,14 @@ func NewBuilder(s Schema, o BuilderOptions) (*Builder, error) {
 	switch o.Missing {
 	case "":
 		o.Missing = Zero
-	case Zero, Carry, Leave:
+	case Zero, Carry, Leave, NoneSold:
 	default:
-		return nil, fmt.Errorf("missing policy %q is not one of zero, carry, leave", o.Missing)
+		return nil, fmt.Errorf("missing policy %q is not one of zero, carry, leave, none_sold", o.Missing)
+	}
+	switch o.Aggregate {
+	case Refuse, Sum, Mean, Last:
+	default:
+		return nil, fmt.Errorf("aggregate %q is not one of sum, mean, last", o.Aggregate)
 	}
 	if o.Frequency != "" {
 		if _, _, err := calendar.ParseFrequency(o.Frequency); err != nil {

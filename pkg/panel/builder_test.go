@@ -266,3 +266,80 @@ func TestEventsNameWhatIsLeftOut(t *testing.T) {
 		t.Fatalf("%d series", p.Series())
 	}
 }
+
+// Rows of one series and day make together what a map of days would, however many are in memory, and absent days of receipts are sales of 0.
+func TestReceipts(t *testing.T) {
+	t.Parallel()
+	for seed := range uint64(40) {
+		rng := rand.New(rand.NewPCG(seed, 9))
+		var rows []sale
+		type day struct {
+			sold []float32
+			rain []float32
+		}
+		want := map[calendar.Day]*day{}
+		for range 1 + rng.IntN(80) {
+			d := calendar.Day(18000 + rng.IntN(12))
+			s := sale{"a", "x", d, float32(rng.IntN(9)), float32(rng.IntN(3))}
+			if rng.IntN(7) == 0 {
+				s.y = nan
+			}
+			rows = append(rows, s)
+			if want[d] == nil {
+				want[d] = &day{}
+			}
+			if s.y == s.y {
+				want[d].sold = append(want[d].sold, s.y)
+			}
+			want[d].rain = append(want[d].rain, s.promo)
+		}
+		for how, of := range map[panel.Aggregate]func(x []float32) float32{
+			panel.Sum:  func(x []float32) float32 { return sum(x) },
+			panel.Mean: func(x []float32) float32 { return sum(x) / float32(len(x)) },
+		} {
+			for _, memory := range []int{0, 3} {
+				o := panel.BuilderOptions{Frequency: "D", Aggregate: how, Missing: panel.NoneSold, MemoryRows: memory}
+				if memory > 0 {
+					o.Scratch = t.TempDir()
+				}
+				p, events, err := build(t, o, rows)
+				if err != nil {
+					continue // no row has a sale
+				}
+				for _, e := range events {
+					if e.Kind == panel.Duplicate {
+						t.Fatalf("%s: a receipt is reported: %+v", how, e)
+					}
+				}
+				end, _ := p.End()
+				for at := p.Start[0]; at <= end; at++ {
+					r, _ := p.Row(0, at)
+					d := want[p.Frequency.Day(at)]
+					y, known := float32(0), true
+					if d != nil {
+						if known = len(d.sold) > 0; known {
+							y = of(d.sold)
+						}
+					}
+					if p.Observed[r] != known || known && math.Abs(float64(p.Target[r]-y)) > 1e-5 {
+						t.Fatalf("seed %d, %s, day %v: %v, seen %t; want %v, %t", seed, how, p.Frequency.Day(at), p.Target[r], p.Observed[r], y, known)
+					}
+					if d != nil && math.Abs(float64(p.Covariates[0].Values[r]-sum(d.rain)/float32(len(d.rain)))) > 1e-5 {
+						t.Fatalf("seed %d, %s: the covariate is %v", seed, how, p.Covariates[0].Values[r])
+					}
+				}
+			}
+		}
+	}
+	p, _, err := build(t, panel.BuilderOptions{Frequency: "D", Aggregate: panel.Last}, []sale{{"a", "x", 1, 10, 1}, {"a", "x", 2, 20, 0}, {"a", "x", 1, 11, 0}})
+	if err != nil || !slices.Equal(p.Target, []float32{11, 20}) || p.Covariates[0].Values[0] != 0 {
+		t.Errorf("the last stands for all: %v, %v", p, err)
+	}
+}
+
+func sum(x []float32) (s float32) {
+	for _, v := range x {
+		s += v
+	}
+	return s
+}

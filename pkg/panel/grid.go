@@ -23,7 +23,8 @@ type grid struct {
 	values []float32 // stride
 	stride int
 	// flag is the place of the Stockout column among the values, 0 for none.
-	flag int
+	flag  int
+	parts parts
 
 	out *Panel
 }
@@ -70,6 +71,7 @@ func (g *grid) read(m *merger, s int32) error {
 	for {
 		r := m.peek()
 		if r == nil || r.series() != s {
+			g.settle()
 			return nil
 		}
 		step, ok := g.f.Step(r.day())
@@ -78,10 +80,13 @@ func (g *grid) read(m *merger, s int32) error {
 		case !ok:
 			value = r.values(value)
 			g.b.report(OffGrid, s, r.day(), value, r.origin(), 0)
+		case n > 0 && g.steps[n-1] == step && g.b.opts.Aggregate != Refuse:
+			g.add(r)
 		case n > 0 && g.steps[n-1] == step:
 			value = r.values(value)
 			g.b.report(Duplicate, s, r.day(), value, r.origin(), g.origin[n-1])
 		default:
+			g.settle()
 			g.steps, g.origin = append(g.steps, step), append(g.origin, r.origin())
 			for i := range g.stride {
 				g.values = append(g.values, r.value(i))
@@ -89,6 +94,71 @@ func (g *grid) read(m *merger, s int32) error {
 		}
 		if err := m.advance(); err != nil {
 			return err
+		}
+	}
+}
+
+// parts are the sums and numbers of known values, by column, of a step that has more than one row.
+type parts struct {
+	sum  []float64
+	n    []int
+	rows int
+}
+
+// add takes another row of the last step in.
+func (g *grid) add(r record) {
+	last := g.values[len(g.values)-g.stride:]
+	if g.parts.rows == 0 {
+		g.parts.rows, g.parts.sum, g.parts.n = 1, make([]float64, g.stride), make([]int, g.stride)
+		for i, v := range last {
+			g.parts.take(i, v)
+		}
+	}
+	g.parts.rows++
+	for i := range last {
+		v := r.value(i)
+		g.parts.take(i, v)
+		switch {
+		case g.flag > 0 && i == g.flag:
+			if v != 0 && !isNaN(v) {
+				last[i] = v
+			}
+		case g.b.opts.Aggregate == Last:
+			last[i] = v
+		}
+	}
+	if g.b.opts.Aggregate == Last {
+		g.origin[len(g.origin)-1] = r.origin()
+	}
+}
+
+func (p *parts) take(i int, v float32) {
+	if !isNaN(v) {
+		p.sum[i] += float64(v)
+		p.n[i]++
+	}
+}
+
+// settle puts the rows of the last step together.
+func (g *grid) settle() {
+	if g.parts.rows == 0 {
+		return
+	}
+	g.parts.rows = 0
+	if g.b.opts.Aggregate == Last {
+		return
+	}
+	last := g.values[len(g.values)-g.stride:]
+	for i := range last {
+		n := g.parts.n[i]
+		switch {
+		case g.flag > 0 && i == g.flag:
+		case n == 0:
+			last[i] = float32(math.NaN())
+		case i == 0 && g.b.opts.Aggregate == Sum:
+			last[i] = float32(g.parts.sum[i])
+		default:
+			last[i] = float32(g.parts.sum[i] / float64(n))
 		}
 	}
 }
@@ -169,6 +239,10 @@ func (g *grid) fill(s int32, first int, start, last calendar.Step) {
 			case Carry:
 				y = carried
 			case Leave:
+			case NoneSold:
+				if !have {
+					y, observed = 0, true
+				}
 			}
 		}
 		p.Target, p.Observed = append(p.Target, y), append(p.Observed, observed)
