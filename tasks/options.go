@@ -17,7 +17,7 @@ type DataOptions struct {
 	Keys   []string `json:"keys"`
 	Time   string   `json:"time"`
 	Target string   `json:"target"`
-	// Frequency is D, W, W-MON to W-SUN or M; empty is inferred.
+	// Frequency is as [calendar.ParseFrequency] reads it; empty is inferred.
 	Frequency   string   `json:"frequency"`
 	KnownFuture []string `json:"known_future"`
 	PastOnly    []string `json:"past_only"`

@@ -119,7 +119,7 @@ func rolesTable(g *roles.Guess) string {
 	return b.String()
 }
 
-// frequency is D, W or M where nearly all steps between the days of a series are of that length; "" leaves it to validation.
+// frequency is D, W, M, Q or Y where nearly all steps between the days of a series are of that length; "" leaves it to validation.
 func frequency(days []calendar.Day) string {
 	count := map[string]int{}
 	for i := 1; i < len(days); i++ {
@@ -130,9 +130,13 @@ func frequency(days []calendar.Day) string {
 			count["W"]++
 		case d >= 28 && d <= 31:
 			count["M"]++
+		case d >= 89 && d <= 92:
+			count["Q"]++
+		case d >= 365 && d <= 366:
+			count["Y"]++
 		}
 	}
-	for _, f := range []string{"D", "W", "M"} {
+	for _, f := range []string{"D", "W", "M", "Q", "Y"} {
 		if 10*count[f] >= 9*(len(days)-1) && count[f] > 0 {
 			return f
 		}
@@ -221,7 +225,7 @@ func brief(g *roles.Guess) string {
 
 // usualHorizon is how far ahead people plan, in steps of a frequency; "" of an unknown one.
 func usualHorizon(frequency string) string {
-	return map[string]string{"D": "28", "W": "8", "M": "6"}[frequency]
+	return map[string]string{"D": "28", "W": "8", "M": "6", "Q": "4", "Y": "2"}[frequency]
 }
 
 // roleOf is the role that a setting names columns for.

@@ -13,6 +13,7 @@ import (
 	"github.com/goccy/go-yaml"
 	"github.com/goccy/go-yaml/ast"
 
+	"salescast/pkg/calendar"
 	"salescast/pkg/drift"
 	"salescast/pkg/quality"
 	"salescast/pkg/table"
@@ -111,9 +112,9 @@ func settings() []setting {
 		{key: "data.time", doc: "the column of dates", at: func(c *config) any { return &c.Data.Time }, def: "date"},
 		{key: "data.target", doc: "the column to forecast", at: func(c *config) any { return &c.Data.Target }, def: "sales"},
 		{
-			key: "data.frequency", doc: "D, W (any anchor day), W-MON to W-SUN or M; checked against the data, and inferred when empty",
+			key: "data.frequency", doc: "D, W (any anchor day), W-MON to W-SUN, M, Q or Y (by their first or last day, as the data have them); checked against the data, and inferred when empty",
 			at: func(c *config) any { return &c.Data.Frequency }, def: `""`, pattern: "^(D|M|W(-(MON|TUE|WED|THU|FRI|SAT|SUN))?)?$",
-			allowed: []string{"", "D", "W", "W-MON", "W-TUE", "W-WED", "W-THU", "W-FRI", "W-SAT", "W-SUN", "M"},
+			allowed: append([]string{""}, calendar.Frequencies()...),
 		},
 		{key: "data.known_future", doc: "columns whose future values are known, such as promotions; they may continue past the last sale", at: func(c *config) any { return &c.Data.KnownFuture }, def: "[]"},
 		{key: "data.past_only", doc: "columns that are never read after the forecast origin, such as the weather", at: func(c *config) any { return &c.Data.PastOnly }, def: "[]"},

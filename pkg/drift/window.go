@@ -33,13 +33,17 @@ func NewWindow(learned, end calendar.Step, horizon int) Window {
 	return w
 }
 
-// Enough is the number of new steps from which on a model can be judged: a week, a month, a quarter.
+// Enough is the number of new steps from which on a model can be judged: a week, a month, a quarter, two quarters, a year.
 func Enough(f calendar.Frequency) int {
 	switch f.Unit {
 	case calendar.Daily:
 		return 7
 	case calendar.Weekly:
 		return 4
+	case calendar.Quarterly:
+		return 2
+	case calendar.Yearly:
+		return 1
 	case calendar.Monthly:
 	}
 	return 3

@@ -94,6 +94,16 @@ func gridOf(f calendar.Frequency) grid {
 			near: 1, beside: true, covariates: 52, profile: 52, profileLevel: 364,
 			refLags: []int{1, 2, 3, 4, 8, 13, 26}, refStats: []int{4, 8, 13, 26},
 		}
+	case calendar.Quarterly:
+		return grid{
+			season: 1, year: 4, base: 4, windows: []int{2, 4, 8}, alphas: [2]float64{0.25, 0.6}, lags: []int{1, 2, 3},
+			beside: true, covariates: 4, profile: 8, profileLevel: 16, refLags: []int{1, 2, 4}, refStats: []int{2, 4},
+		}
+	case calendar.Yearly:
+		return grid{
+			season: 1, year: 1, base: 3, windows: []int{2, 3, 5}, alphas: [2]float64{0.25, 0.6}, lags: []int{1, 2},
+			covariates: 2, profile: 4, profileLevel: 8, refLags: []int{1, 2}, refStats: []int{2, 3},
+		}
 	case calendar.Monthly:
 	}
 	return grid{

@@ -11,9 +11,14 @@ import (
 type dayCensus struct {
 	rows     int64
 	weekday  [7]int64
+	week     [12]int64 // of the Monday's ordinal, to tell weeks from every second one
+	month    [12]int64
 	firsts   int64 // first days of a month
+	ends     int64 // last days of a month
 	last     calendar.Day
-	lastIs1  bool
+	first    bool // whether last is one
+	end      bool
+	at       int // its month
 	distinct int // capped at 2
 	one      calendar.Day
 }
@@ -27,13 +32,19 @@ func (c *dayCensus) add(d calendar.Day) {
 	}
 	if c.rows == 0 || d != c.last {
 		c.last = d
-		_, _, day := d.Date()
-		c.lastIs1 = day == 1
+		_, m, day := d.Date()
+		_, _, next := (d + 1).Date()
+		c.first, c.end, c.at = day == 1, next == 1, int(m)-1
 	}
 	c.rows++
 	c.weekday[d.Weekday()]++
-	if c.lastIs1 {
+	c.month[c.at]++
+	c.week[((int(d)+3)/7%12+12)%12]++
+	if c.first {
 		c.firsts++
+	}
+	if c.end {
+		c.ends++
 	}
 }
 
@@ -52,22 +63,82 @@ func (c *dayCensus) busiest() (day, used int) {
 	return day, used
 }
 
-func (c *dayCensus) frequency(want string) (calendar.Frequency, error) {
-	day, used := c.busiest()
-	if want == "" {
-		switch {
-		case c.distinct < 2:
-			return calendar.Frequency{}, &FrequencyError{"the frequency cannot be told from a single date"}
-		case c.firsts == c.rows:
-			return calendar.Frequency{Unit: calendar.Monthly}, nil
-		case used == 1:
-			return calendar.Frequency{Unit: calendar.Weekly, Anchor: day}, nil
+// used are the places of what is counted.
+func used(counts []int64) []int {
+	var out []int
+	for i, n := range counts {
+		if n > 0 {
+			out = append(out, i)
 		}
-		return calendar.Frequency{Unit: calendar.Daily}, nil
+	}
+	return out
+}
+
+// monthly is the frequency of days that are all the first, or all the last, of a month: years where they lie in one month, quarters
+// where they lie in every third.
+func (c *dayCensus) monthly(end bool) calendar.Frequency {
+	f := calendar.Frequency{Unit: calendar.Monthly, End: end}
+	in := used(c.month[:])
+	third := true
+	for _, m := range in {
+		third = third && m%3 == in[0]%3
+	}
+	begins := in[0] // the month after the last of a step that is called by its end
+	if end {
+		begins = (in[0] + 1) % 12
+	}
+	switch {
+	case len(in) == 1:
+		f.Unit, f.Anchor = calendar.Yearly, begins
+	case third:
+		f.Unit, f.Anchor = calendar.Quarterly, begins%3
+	}
+	return f
+}
+
+// told is the frequency that the days have; ok is false where none of longer steps than days is.
+func (c *dayCensus) told() (f calendar.Frequency, ok bool, err error) {
+	day, weekdays := c.busiest()
+	switch {
+	case c.firsts == c.rows:
+		return c.monthly(false), true, nil
+	case c.ends == c.rows:
+		return c.monthly(true), true, nil
+	case weekdays == 1:
+		in := used(c.week[:])
+		for _, every := range []int{6, 4, 3, 2} {
+			one := true
+			for _, w := range in {
+				one = one && w%every == in[0]%every
+			}
+			if one {
+				return f, false, &FrequencyError{fmt.Sprintf("all rows lie %d weeks apart, which is no frequency that is forecast: D, W, M, Q and Y are", every)}
+			}
+		}
+		return calendar.Frequency{Unit: calendar.Weekly, Anchor: day}, true, nil
+	}
+	return calendar.Frequency{Unit: calendar.Daily}, false, nil
+}
+
+func (c *dayCensus) frequency(want string) (calendar.Frequency, error) {
+	if want == "" {
+		if c.distinct < 2 {
+			return calendar.Frequency{}, &FrequencyError{"the frequency cannot be told from a single date"}
+		}
+		f, _, err := c.told()
+		return f, err
 	}
 	f, anchored, err := calendar.ParseFrequency(want)
 	if err != nil {
 		return f, err
+	}
+	asked := func(format string, a ...any) error {
+		return &FrequencyError{fmt.Sprintf("frequency "+want+" is asked for, but "+format, a...)}
+	}
+	day, weekdaysUsed := c.busiest()
+	has, coarse, terr := c.told()
+	if c.distinct > 1 && terr == nil && coarse && has.Unit > f.Unit {
+		return f, asked("the dates are %s", spoken(has))
 	}
 	switch f.Unit {
 	case calendar.Daily:
@@ -75,16 +146,39 @@ func (c *dayCensus) frequency(want string) (calendar.Frequency, error) {
 		if !anchored {
 			f.Anchor = day
 		}
-		if off := c.rows - c.weekday[f.Anchor]; off*2 > c.rows || (!anchored && used > 1 && off*100 > c.rows) {
-			return f, &FrequencyError{fmt.Sprintf("frequency %s is asked for, but %d of %d rows begin their week on another day than %s (%s)",
-				want, off, c.rows, weekdays[f.Anchor], c.spread())}
+		if off := c.rows - c.weekday[f.Anchor]; off*2 > c.rows || (!anchored && weekdaysUsed > 1 && off*100 > c.rows) {
+			return f, asked("%d of %d rows begin their week on another day than %s (%s)", off, c.rows, weekdays[f.Anchor], c.spread())
 		}
-	case calendar.Monthly:
-		if off := c.rows - c.firsts; off*2 > c.rows {
-			return f, &FrequencyError{fmt.Sprintf("frequency %s is asked for, but %d of %d rows are not on the first of a month", want, off, c.rows)}
+		if terr != nil {
+			return f, terr
+		}
+	case calendar.Monthly, calendar.Quarterly, calendar.Yearly:
+		if !anchored {
+			side := f.End || c.ends > c.firsts && strings.ToUpper(want) != "QS" && strings.ToUpper(want) != "YS"
+			if has.Unit == f.Unit && has.End == side {
+				f = has
+			}
+			f.End = side
+		}
+		on, which := c.firsts, "first"
+		if f.End {
+			on, which = c.ends, "last"
+		}
+		if off := c.rows - on; off*2 > c.rows {
+			return f, asked("%d of %d rows are not on the %s of a month", off, c.rows, which)
+		}
+		if coarse && has.Unit < f.Unit {
+			return f, asked("the dates are %s", spoken(has))
 		}
 	}
 	return f, nil
+}
+
+// spoken is a frequency as people say it.
+func spoken(f calendar.Frequency) string {
+	return map[calendar.Unit]string{
+		calendar.Daily: "days", calendar.Weekly: "weeks", calendar.Monthly: "months", calendar.Quarterly: "quarters", calendar.Yearly: "years",
+	}[f.Unit]
 }
 
 func (c *dayCensus) spread() string {

@@ -12,6 +12,10 @@ func shortestSilence(f calendar.Frequency) int {
 		return 16
 	case calendar.Monthly:
 		return 12
+	case calendar.Quarterly:
+		return 4
+	case calendar.Yearly:
+		return 2
 	case calendar.Daily:
 	}
 	return 56

@@ -271,7 +271,7 @@ const coarseRun = 8
 
 // checkFrequency reports a run of rows that lies on weeks where the panel has days, or on months where it has days or weeks.
 func (g *grid) checkFrequency(s int32, first int) {
-	if g.f.Unit == calendar.Monthly {
+	if g.f.Unit >= calendar.Monthly {
 		return
 	}
 	weekly, monthly := 0, 0

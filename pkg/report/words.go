@@ -95,6 +95,9 @@ func repeating(f calendar.Frequency) string {
 	if f.Unit == calendar.Daily {
 		return "repeating last week"
 	}
+	if f.Unit == calendar.Yearly {
+		return "repeating the last year"
+	}
 	return "repeating last year"
 }
 
@@ -104,6 +107,10 @@ func units(f calendar.Frequency) string {
 		return "week"
 	case calendar.Monthly:
 		return "month"
+	case calendar.Quarterly:
+		return "quarter"
+	case calendar.Yearly:
+		return "year"
 	case calendar.Daily:
 		return "day"
 	}

@@ -89,7 +89,7 @@ func prior(f calendar.Frequency) float64 {
 	switch f.Unit {
 	case calendar.Weekly:
 		return 4
-	case calendar.Monthly:
+	case calendar.Monthly, calendar.Quarterly, calendar.Yearly:
 		return 2
 	case calendar.Daily:
 	}

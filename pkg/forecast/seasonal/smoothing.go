@@ -188,6 +188,10 @@ func yearShape(f calendar.Frequency) (half, base int) {
 		return 3, 28
 	case calendar.Weekly:
 		return 1, 8
+	case calendar.Quarterly:
+		return 0, 4
+	case calendar.Yearly:
+		return 0, 3
 	case calendar.Monthly:
 	}
 	return 0, 6
