@@ -41,50 +41,70 @@ SYNONYMS: dict[str, tuple[str, ...]] = {
 
 @dataclass(frozen=True)
 class Frequency:
-    """The regular days of a model: every day, one weekday of every week (0 is Monday), or the first of every month."""
+    """The regular days of a model: every day, one weekday of every week, or the first or last day of every month, quarter or year.
+
+    anchor is the weekday (0 is Monday), or the month, of those since January, that a quarter or a year begins with.
+    """
 
     unit: str = "day"
-    weekday: int = 0
+    anchor: int = 0
+    end: bool = False
 
     @classmethod
     def parse(cls, text: str) -> Frequency:
-        """Reads D, W-MON to W-SUN, or M."""
-        if text == "D":
-            return cls()
-        if text == "M":
-            return cls("month")
-        unit, _, weekday = text.partition("-")
-        if unit != "W" or weekday not in _WEEKDAYS:
-            raise ValueError(f"frequency {text!r} is not D, W-MON to W-SUN or M")
-        return cls("week", _WEEKDAYS.index(weekday))
+        """Reads D, W-MON to W-SUN, M, ME, and QS, QE, YS and YE with a month, as in QS-JAN."""
+        unit, _, anchor = text.partition("-")
+        if text in ("D", "M", "ME"):
+            return cls("day" if text == "D" else "month", end=text == "ME")
+        if unit == "W" and anchor in _WEEKDAYS:
+            return cls("week", _WEEKDAYS.index(anchor))
+        if unit in ("QS", "QE", "YS", "YE") and anchor in _MONTHS:
+            return cls("quarter" if unit[0] == "Q" else "year", _MONTHS.index(anchor), unit[1] == "E")
+        raise ValueError(f"frequency {text!r} is not D, W-MON to W-SUN, M, Q or Y")
+
+    @property
+    def months(self) -> int:
+        """The months of a step; 0 of days and weeks."""
+        return {"month": 1, "quarter": 3, "year": 12}.get(self.unit, 0)
 
     @property
     def length(self) -> int:
         """The days of a step, roughly."""
-        return {"day": 1, "week": 7, "month": 30}[self.unit]
+        return {"day": 1, "week": 7, "month": 30, "quarter": 91, "year": 365}[self.unit]
 
     @property
     def season(self) -> int:
-        """The steps of the wave that the sample draws: a week of days, a year of weeks or months."""
-        return {"day": 7, "week": 52, "month": 12}[self.unit]
+        """The steps of the wave that the sample draws: a week of days, a year of weeks, months or quarters, a decade of years."""
+        return {"day": 7, "week": 52, "month": 12, "quarter": 4, "year": 10}[self.unit]
+
+    def _called(self, ordinal: int) -> dt.date:
+        """The day by which the step of an ordinal, counted in steps of months, is called."""
+        first = ordinal * self.months + self.anchor + (self.months if self.end else 0)
+        day = dt.date(first // 12, first % 12 + 1, 1)
+        return day - dt.timedelta(days=1) if self.end else day
+
+    def _ordinal(self, day: dt.date) -> int:
+        return (12 * day.year + day.month - 1 - self.anchor) // self.months
 
     def floor(self, day: dt.date) -> dt.date:
         """The last regular day up to day."""
         if self.unit == "week":
-            return day - dt.timedelta(days=(day.weekday() - self.weekday) % 7)
-        return day.replace(day=1) if self.unit == "month" else day
+            return day - dt.timedelta(days=(day.weekday() - self.anchor) % 7)
+        if not self.months:
+            return day
+        called = self._called(self._ordinal(day))
+        return called if called <= day else self._called(self._ordinal(day) - 1)
 
     def step(self, day: dt.date, count: int) -> dt.date:
         """The regular day count steps after a regular day, before it where count is negative."""
-        if self.unit == "month":
-            months = 12 * day.year + day.month - 1 + count
-            return dt.date(months // 12, months % 12 + 1, 1)
+        if self.months:
+            return self._called(self._ordinal(day) + count)
         return day + dt.timedelta(days=count * self.length)
 
     def position(self, day: dt.date) -> int:
         """The steps of a regular day since the wave of the sample began."""
-        if self.unit == "month":
-            return day.month - 1
+        if self.months:
+            return self._ordinal(day) % self.season
         return day.toordinal() // 7 if self.unit == "week" else day.weekday()
 
     def steps(self, count: int) -> str:
@@ -93,10 +113,13 @@ class Frequency:
 
     def rule(self) -> str:
         """Which days are regular, to be said after "use"; empty where all are."""
-        return {"day": "", "week": f"the {_DAYS[self.weekday]} on which the week begins", "month": "the first of each month"}[self.unit]
+        if self.months:
+            return f"the {'last' if self.end else 'first'} day of each {self.unit}"
+        return f"the {_DAYS[self.anchor]} on which the week begins" if self.unit == "week" else ""
 
 
 DAILY = Frequency()
+_MONTHS = ("JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC")
 _WEEKDAYS = ("MON", "TUE", "WED", "THU", "FRI", "SAT", "SUN")
 _DAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 
@@ -361,7 +384,7 @@ def _dates(faults: _Faults, column: str, cells: pd.Series, frequency: Frequency)
         return days
     irregular = days.map(lambda day: not pd.isna(day) and frequency.floor(day) != day).astype(bool)
     cure = f"The model forecasts {frequency.unit}s: use {frequency.rule()}, with the sales of the whole {frequency.unit}."
-    faults.add(irregular, column, cells, f"{{cell}} does not begin a {frequency.unit}", cure)
+    faults.add(irregular, column, cells, f"{{cell}} is not that of a {frequency.unit}", cure)
     return days
 
 

@@ -125,7 +125,10 @@ def metrics(forecast: Forecast, series: Series, model: Model) -> None:
     with st.container(horizontal=True, gap="medium"):
         for name, value in (
             ("Total forecast", number(total, 0)),
-            ({"day": "Daily", "week": "Weekly", "month": "Monthly"}[unit] + " average", number(total / len(series.point), 1)),
+            (
+                {"day": "Daily", "week": "Weekly", "month": "Monthly", "quarter": "Quarterly", "year": "Yearly"}[unit] + " average",
+                number(total / len(series.point), 1),
+            ),
             ("Forecast period", model.frequency.steps(len(series.point))),
             ("Model used", model.member),
         ):

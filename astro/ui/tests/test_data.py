@@ -240,3 +240,26 @@ def test_dates_that_begin_no_week_or_month_are_told() -> None:
             assert e.value.findings[-1].row == 4
         else:
             assert len(load(text, roles).rows) == 3
+
+
+@pytest.mark.parametrize("text", ["D", "W-THU", "M", "ME", "QS-JAN", "QS-MAR", "QE-JAN", "QE-FEB", "YS-JAN", "YS-APR", "YE-JAN", "YE-OCT"])
+def test_steps_of_a_frequency_partition_the_days(text: str) -> None:
+    every = data.Frequency.parse(text)
+    day = dt.date(2019, 11, 20)
+    called = every.floor(day)
+    for _ in range(900):
+        day += dt.timedelta(days=1)
+        now = every.floor(day)
+        assert called <= now <= day
+        assert now in (called, every.step(called, 1))
+        assert every.floor(now) == now
+        called = now
+    assert every.step(every.step(called, 7), -7) == called
+
+
+def test_frequencies_are_called_by_their_days() -> None:
+    assert data.Frequency.parse("QE-JAN").step(dt.date(2023, 12, 31), 1) == dt.date(2024, 3, 31)
+    assert data.Frequency.parse("YS-APR").floor(dt.date(2024, 3, 31)) == dt.date(2023, 4, 1)
+    assert data.Frequency.parse("ME").rule() == "the last day of each month"
+    with pytest.raises(ValueError, match="2W"):
+        data.Frequency.parse("2W")
