@@ -49,19 +49,18 @@ func Frequencies() []string {
 func ParseFrequency(s string) (f Frequency, anchored bool, err error) {
 	unit, anchor, named := strings.Cut(strings.ToUpper(strings.TrimSpace(s)), "-")
 	at := -1
-	switch {
-	case unit == "W":
-		f.Unit, at = Weekly, slices.Index(anchors[:], anchor)
-	case unit == "D" || unit == "M" || unit == "MS" || unit == "ME":
+	switch unit {
+	case "D":
 		f.Unit = Daily
-		if unit != "D" {
-			f.Unit = Monthly
-		}
-	case unit == "Q" || unit == "QS" || unit == "QE":
+	case "W":
+		f.Unit, at = Weekly, slices.Index(anchors[:], anchor)
+	case "M", "MS", "ME":
+		f.Unit = Monthly
+	case "Q", "QS", "QE":
 		if f.Unit, at = Quarterly, slices.Index(months[:], anchor); at > 2 {
 			at = -1
 		}
-	case unit == "Y" || unit == "YS" || unit == "YE":
+	case "Y", "YS", "YE":
 		f.Unit, at = Yearly, slices.Index(months[:], anchor)
 	}
 	if f.Unit == 0 || named && at < 0 {

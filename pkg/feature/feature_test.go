@@ -14,9 +14,11 @@ import (
 )
 
 var (
-	daily   = calendar.Frequency{Unit: calendar.Daily}
-	weekly  = calendar.Frequency{Unit: calendar.Weekly, Anchor: 0}
-	monthly = calendar.Frequency{Unit: calendar.Monthly}
+	daily     = calendar.Frequency{Unit: calendar.Daily}
+	weekly    = calendar.Frequency{Unit: calendar.Weekly, Anchor: 0}
+	monthly   = calendar.Frequency{Unit: calendar.Monthly}
+	quarterly = calendar.Frequency{Unit: calendar.Quarterly, Anchor: 1}
+	yearly    = calendar.Frequency{Unit: calendar.Yearly, Anchor: 3, End: true}
 )
 
 // randomPanel has stores x items series of up to steps steps, begun at different times, with gaps, zeros and a plan of plan steps
@@ -88,7 +90,7 @@ type setup struct {
 	horizon int
 }
 
-var setups = []setup{{"daily", daily, 900, 28}, {"weekly", weekly, 190, 13}, {"monthly", monthly, 70, 18}}
+var setups = []setup{{"daily", daily, 900, 28}, {"weekly", weekly, 190, 13}, {"monthly", monthly, 70, 18}, {"quarterly", quarterly, 48, 8}, {"yearly", yearly, 30, 5}}
 
 // make returns a panel, the plan of every family for it, and the origin of its last forecast.
 func (u setup) make(t *testing.T, seed uint64) (*panel.Panel, *feature.Plan, calendar.Step) {

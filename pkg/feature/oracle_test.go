@@ -33,6 +33,10 @@ func (o *oracle) params() params {
 		return params{7, 364, 28, 3, 3, 56, 52, 364, 7}
 	case calendar.Weekly:
 		return params{1, 52, 8, 1, 0, 52, 52, 364, 2}
+	case calendar.Quarterly:
+		return params{1, 4, 4, 0, 0, 4, 8, 16, 2}
+	case calendar.Yearly:
+		return params{1, 1, 3, 0, 0, 2, 4, 8, 2}
 	case calendar.Monthly:
 	}
 	return params{1, 12, 6, 0, 0, 12, 24, 48, 2}

@@ -100,6 +100,7 @@ func (c *dayCensus) monthly(end bool) calendar.Frequency {
 func (c *dayCensus) told() (f calendar.Frequency, ok bool, err error) {
 	day, weekdays := c.busiest()
 	switch {
+	case c.rows == 0:
 	case c.firsts == c.rows:
 		return c.monthly(false), true, nil
 	case c.ends == c.rows:

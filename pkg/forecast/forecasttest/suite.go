@@ -48,6 +48,8 @@ func Run(t *testing.T, traits Traits, build func(t *testing.T) forecast.Forecast
 		{"quantiles increase", u.quantiles},
 		{"a weekly panel", func(t *testing.T) { u.other(t, calendar.Frequency{Unit: calendar.Weekly, Anchor: 3}, 150) }},
 		{"a monthly panel", func(t *testing.T) { u.other(t, calendar.Frequency{Unit: calendar.Monthly}, 60) }},
+		{"a quarterly panel", func(t *testing.T) { u.other(t, calendar.Frequency{Unit: calendar.Quarterly, Anchor: 1, End: true}, 40) }},
+		{"a yearly panel", func(t *testing.T) { u.other(t, calendar.Frequency{Unit: calendar.Yearly, Anchor: 3}, 36) }},
 		{"one series", u.single},
 		{"a cancelled context", u.cancelled},
 		{"several goroutines", u.concurrent},
