@@ -20,6 +20,8 @@ func purpose(step string) string {
 		return "Reads and checks the sales. Its panel is what every later step reads."
 	case "featurize":
 		return "Computes the features that models see of each day, from what is known before the day's forecast."
+	case "tune":
+		return "Searches the parameters of the trees of `" + model + "` by its forecasts from the validation origins."
 	case "train":
 		return "Fits `" + model + "` anew at every forecast origin of the backtest, and once more at the end of the data."
 	case "ensemble":
