@@ -54,6 +54,7 @@ func (p *payload) still() template.HTML {
 	x := func(i int) float64 { return stillLeft + float64(i)/float64(n-1)*(stillWidth-stillLeft-stillRight) }
 	y := func(v float64) float64 { return stillHeight - stillBottom - v/top*(stillHeight-stillTop-stillBottom) }
 	var b strings.Builder
+	to := still{b: &b, at: func(step int, v figure) string { return fmt.Sprintf("%.1f %.1f", x(step), y(max(float64(v), 0))) }}
 	fmt.Fprintf(&b, `<svg class="still" viewBox="0 0 %d %d" width="100%%" height="100%%" preserveAspectRatio="none" role="img" aria-label="All series together: history and forecast" font-size="12" fill="none">`, stillWidth, stillHeight)
 	for i := range stillLines {
 		v := top / 1.05 * float64(i) / (stillLines - 1)
@@ -66,12 +67,12 @@ func (p *payload) still() template.HTML {
 			p.day(start, len(s.Sold)-len(sold)+at).Format("2 Jan 2006"))
 	}
 	if next := s.Next; next != nil {
-		area(&b, next.Lo95, next.Hi95, len(sold), x, y, 0.2)
-		area(&b, next.Lo80, next.Hi80, len(sold), x, y, 0.26)
+		to.area(next.Lo95, next.Hi95, len(sold), 0.2)
+		to.area(next.Lo80, next.Hi80, len(sold), 0.26)
 		fmt.Fprintf(&b, `<path d="M%.1f %dV%d" stroke="var(--naive)" stroke-dasharray="3 3"/>`, x(len(sold)-1), stillTop, stillHeight-stillBottom)
-		curve(&b, next.Point, len(sold), x, y, stillAccent, 2.6)
+		to.curve(next.Point, len(sold), stillAccent, 2.6)
 	}
-	curve(&b, sold, 0, x, y, stillInk, 1.6)
+	to.curve(sold, 0, stillInk, 1.6)
 	b.WriteString("</svg>")
 	return template.HTML(b.String()) //nolint:gosec // numbers and dates alone
 }
@@ -87,23 +88,29 @@ func (p *payload) day(start time.Time, steps int) time.Time {
 	return start.AddDate(0, 0, steps)
 }
 
+// still is the picture that is drawn into; at is where a value of a step stands in it.
+type still struct {
+	b  *strings.Builder
+	at func(step int, v figure) string
+}
+
 // curve draws values from the step first on; it breaks where a value is not known.
-func curve(b *strings.Builder, values []figure, first int, x func(int) float64, y func(float64) float64, color string, width float64) {
-	b.WriteString(`<path d="`)
+func (to still) curve(values []figure, first int, color string, width float64) {
+	to.b.WriteString(`<path d="`)
 	pen := "M"
 	for i, v := range values {
 		if !v.known() {
 			pen = "M"
 			continue
 		}
-		fmt.Fprintf(b, "%s%.1f %.1f", pen, x(first+i), y(max(float64(v), 0)))
+		to.b.WriteString(pen + to.at(first+i, v))
 		pen = "L"
 	}
-	fmt.Fprintf(b, `" stroke="%s" stroke-width="%g"/>`, color, width)
+	fmt.Fprintf(to.b, `" stroke="%s" stroke-width="%g"/>`, color, width)
 }
 
 // area fills what lies between two bounds, where both are known.
-func area(b *strings.Builder, lo, hi []figure, first int, x func(int) float64, y func(float64) float64, opacity float64) {
+func (to still) area(lo, hi []figure, first int, opacity float64) {
 	if len(lo) == 0 || len(lo) != len(hi) {
 		return
 	}
@@ -112,15 +119,15 @@ func area(b *strings.Builder, lo, hi []figure, first int, x func(int) float64, y
 		if !lo[i].known() || !hi[i].known() {
 			continue
 		}
-		edge = append(edge, fmt.Sprintf("%.1f %.1f", x(first+i), y(max(float64(hi[i]), 0))))
+		edge = append(edge, to.at(first+i, hi[i]))
 	}
 	for i := range slices.Backward(lo) {
 		if lo[i].known() && hi[i].known() {
-			edge = append(edge, fmt.Sprintf("%.1f %.1f", x(first+i), y(max(float64(lo[i]), 0))))
+			edge = append(edge, to.at(first+i, lo[i]))
 		}
 	}
 	if len(edge) > 0 {
-		fmt.Fprintf(b, `<path d="M%sZ" fill="%s" fill-opacity="%g"/>`, strings.Join(edge, "L"), stillAccent, opacity)
+		fmt.Fprintf(to.b, `<path d="M%sZ" fill="%s" fill-opacity="%g"/>`, strings.Join(edge, "L"), stillAccent, opacity)
 	}
 }
 
