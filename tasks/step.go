@@ -24,6 +24,7 @@ import (
 	"time"
 
 	"salescast/pkg/artifact"
+	"salescast/pkg/redact"
 	"salescast/pkg/track"
 )
 
@@ -457,6 +458,7 @@ func (s *Step) Rows(name string, n int64) {
 // Warn says something that a person should know: in the log, the result and the manifest.
 func (s *Step) Warn(format string, a ...any) {
 	w := fmt.Sprintf(format, a...)
+	w = redact.String(w)
 	s.env.Log.Warn().Str("step", s.spec.Name).Msg(w)
 	if len(w) > maxWarning {
 		w = cut(w, maxWarning) + "…"

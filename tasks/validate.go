@@ -20,6 +20,7 @@ import (
 	"salescast/pkg/columnar"
 	"salescast/pkg/panel"
 	"salescast/pkg/quality"
+	"salescast/pkg/redact"
 	"salescast/pkg/table"
 	"salescast/pkg/table/format"
 )
@@ -37,6 +38,12 @@ const (
 // quarantine.parquet (rows set aside, with file, line and reason), report.json and report.html. An empty Data.Source means the sales
 // that Generate left in the workspace. Data that breaks the contract is KindData; the report then stands in validate/failed/.
 func Validate(ctx context.Context, env Env, o ValidateOptions) (*Result, error) {
+	if redact.Holds(o.Data.Source) {
+		return nil, &Error{
+			Kind: KindConfig, Op: "open data.source", Err: errors.New("it holds a secret, which has no place in an address that is recorded"),
+			Hint: "credentials come from the environment, such as AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY",
+		}
+	}
 	if o.Data.Source == "" && len(o.Data.Keys) == 0 {
 		o.Data = GeneratedData()
 	}

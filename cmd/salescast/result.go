@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 
+	"salescast/pkg/redact"
 	"salescast/tasks"
 )
 
@@ -24,7 +25,7 @@ const (
 func failedResult(step string, err error) *tasks.Result {
 	return &tasks.Result{
 		Schema: tasks.ResultSchema, Step: step, Status: tasks.Failed, Warnings: []string{},
-		Error: &tasks.ResultError{Code: string(tasks.KindOf(err)), Message: err.Error(), Hint: tasks.HintOf(err)},
+		Error: &tasks.ResultError{Code: string(tasks.KindOf(err)), Message: redact.String(err.Error()), Hint: redact.String(tasks.HintOf(err))},
 	}
 }
 
@@ -62,7 +63,7 @@ func resultJSON(r *tasks.Result) ([]byte, error) {
 		if err != nil {
 			return nil, fmt.Errorf("encode result of %s: %w", r.Step, err)
 		}
-		if len(b) < maxResult {
+		if b = redact.JSON(b); len(b) < maxResult {
 			return append(b, '\n'), nil
 		}
 		switch {

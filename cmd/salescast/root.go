@@ -20,6 +20,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"salescast/pkg/doctor"
+	"salescast/pkg/redact"
 	"salescast/tasks"
 )
 
@@ -87,7 +88,7 @@ func (a *app) complain(cmd *cobra.Command, err error) {
 	if a.global.output == outputJSON && !a.answered {
 		res := failedResult(cmd.Name(), err)
 		if perr := a.answer(res); perr != nil {
-			fmt.Fprintf(a.err, "salescast: %v\n", perr)
+			fmt.Fprintf(a.err, "salescast: %s\n", redact.String(perr.Error()))
 		}
 	}
 	h := tasks.HintOf(err)
@@ -102,9 +103,9 @@ func (a *app) complain(cmd *cobra.Command, err error) {
 		e.Msg(err.Error())
 		return
 	}
-	fmt.Fprintf(a.err, "salescast: %v\n", err)
+	fmt.Fprintf(a.err, "salescast: %s\n", redact.String(err.Error()))
 	if h != "" {
-		fmt.Fprintf(a.err, "hint: %s\n", h)
+		fmt.Fprintf(a.err, "hint: %s\n", redact.String(h))
 	}
 }
 
@@ -231,7 +232,7 @@ const (
 // lastsAnnotation marks a command that goes on until it is stopped: when a line was written is told even on a terminal.
 const lastsAnnotation = "salescast/lasts"
 
-// newLog writes the log in a form.
+// newLog writes the log in a form, without secrets.
 func newLog(w io.Writer, form string, plain bool, now func() time.Time) zerolog.Logger {
 	switch form {
 	case logPeople:
@@ -239,7 +240,7 @@ func newLog(w io.Writer, form string, plain bool, now func() time.Time) zerolog.
 	case logConsole:
 		w = zerolog.ConsoleWriter{Out: w, NoColor: plain, TimeFormat: time.TimeOnly}
 	}
-	return zerolog.New(w).Hook(zerolog.HookFunc(func(e *zerolog.Event, _ zerolog.Level, _ string) {
+	return zerolog.New(redact.Lines(w)).Hook(zerolog.HookFunc(func(e *zerolog.Event, _ zerolog.Level, _ string) {
 		e.Time(zerolog.TimestampFieldName, now())
 	}))
 }

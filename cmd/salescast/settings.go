@@ -16,6 +16,7 @@ import (
 	"salescast/pkg/calendar"
 	"salescast/pkg/drift"
 	"salescast/pkg/quality"
+	"salescast/pkg/redact"
 	"salescast/pkg/table"
 	"salescast/pkg/track"
 	"salescast/tasks"
@@ -507,6 +508,9 @@ func kindOf(at any) string {
 
 // validate checks the range of the value in c.
 func (s setting) validate(c *config) error {
+	if s.holdsSecret(c) {
+		return fmt.Errorf("%s holds a secret, which has no place in what is shown and recorded; credentials come from the environment, such as AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY", s.key)
+	}
 	outside := func(v float64) error {
 		if (s.min != 0 || s.max != 0) && !(v >= s.min && v <= s.max) {
 			return fmt.Errorf("%s is %v; it must be between %v and %v", s.key, v, s.min, s.max)
@@ -539,6 +543,37 @@ func (s setting) validate(c *config) error {
 		}
 	}
 	return nil
+}
+
+// holdsSecret forgets a value that has a secret in it. An address of PostgreSQL has a check of its own, with its own advice.
+func (s setting) holdsSecret(c *config) bool {
+	switch at := s.at(c).(type) {
+	case *string:
+		if redact.Holds(*at) && !(s.key == "tuning.storage" && isPostgres(*at)) {
+			*at = ""
+			return true
+		}
+	case *[]string:
+		if slices.ContainsFunc(*at, redact.Holds) {
+			*at = nil
+			return true
+		}
+	case *map[string][]string:
+		for _, words := range *at {
+			if slices.ContainsFunc(words, redact.Holds) {
+				*at = nil
+				return true
+			}
+		}
+	case *map[string]map[string]string:
+		for _, params := range *at {
+			if !maps.Equal(redact.Map(params), params) {
+				*at = nil
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // didYouMean offers the nearest of the known words when it is near enough to be meant.

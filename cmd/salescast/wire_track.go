@@ -106,7 +106,7 @@ func (a *app) openTracker(at artifact.Location, c *config) (track.Tracker, track
 	}
 	uri := a.getenv("MLFLOW_TRACKING_URI")
 	if uri == "" {
-		return track.Strict(s), local, nil
+		return track.Strict(track.Redacted(s)), local, nil
 	}
 	patience := time.Duration(0)
 	if c.Tracking.Mode == trackSpool {
@@ -118,9 +118,10 @@ func (a *app) openTracker(at artifact.Location, c *config) (track.Tracker, track
 	}
 	registry := mlflow.NewRegistry(server)
 	if c.Tracking.Mode == trackRequired {
-		return track.Strict(server), registry, nil
+		return track.Strict(track.Redacted(server)), registry, nil
 	}
-	return track.Strict(spool.NewForward(s, server, uri, func(err error) { a.log.Warn().Err(err).Msg("MLflow") })), registry, nil
+	forward := spool.NewForward(s, server, uri, func(err error) { a.log.Warn().Err(err).Msg("MLflow") })
+	return track.Strict(track.Redacted(forward)), registry, nil
 }
 
 // registryFolder is where workspaces share a registry.
