@@ -114,7 +114,7 @@ func settings() []setting {
 		{key: "data.target", doc: "the column to forecast", at: func(c *config) any { return &c.Data.Target }, def: "sales"},
 		{
 			key: "data.frequency", doc: "D, W (any anchor day), W-MON to W-SUN, M, Q or Y (by their first or last day, as the data have them); checked against the data, and inferred when empty",
-			at: func(c *config) any { return &c.Data.Frequency }, def: `""`, pattern: "^(D|M|W(-(MON|TUE|WED|THU|FRI|SAT|SUN))?)?$",
+			at: func(c *config) any { return &c.Data.Frequency }, def: `""`,
 			allowed: append([]string{""}, calendar.Frequencies()...),
 		},
 		{key: "data.known_future", doc: "columns whose future values are known, such as promotions; they may continue past the last sale", at: func(c *config) any { return &c.Data.KnownFuture }, def: "[]"},

@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -121,6 +122,25 @@ func TestShownConfigurations(t *testing.T) {
 	for _, s := range settings() {
 		if got, want := shown(t, s, c), shown(t, s, d); got != want && !strings.HasPrefix(s.key, "data.") {
 			t.Errorf("the starter file says %s: %s, the default is %s", s.key, got, want)
+		}
+	}
+}
+
+// The schema that editors check with takes every value that the reader takes.
+func TestSchemaTakesWhatIsAllowed(t *testing.T) {
+	t.Parallel()
+	for _, s := range settings() {
+		if _, text := s.at(&config{}).(*string); !text || s.allowed == nil {
+			continue
+		}
+		n, err := s.schema()
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, v := range s.allowed {
+			if n.Pattern != "" && !regexp.MustCompile(n.Pattern).MatchString(v) || n.Enum != nil && !slices.Contains(n.Enum, v) {
+				t.Errorf("%s: %q is allowed, and the schema refuses it", s.key, v)
+			}
 		}
 	}
 }

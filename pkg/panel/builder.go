@@ -106,6 +106,8 @@ type Event struct {
 type BuilderOptions struct {
 	// Frequency is as for [calendar.ParseFrequency]; empty is inferred from all days.
 	Frequency string
+	// Settled says that Frequency is a model's: the rows of a request may lie as far apart on it as they like.
+	Settled   bool
 	Missing   Missing
 	Aggregate Aggregate
 	// MemoryRows bounds the rows held in memory; more are sorted into files under Scratch and merged. 0 is 1<<20.
@@ -303,7 +305,7 @@ func (e *FrequencyError) Error() string { return e.Reason }
 // Frequency returns the grid of the rows added so far: the one asked for, with the weekday of a bare W taken from the data, or the
 // coarsest on which every day lies. The error is a *FrequencyError.
 func (b *Builder) Frequency() (calendar.Frequency, error) {
-	return b.days.frequency(b.opts.Frequency)
+	return b.days.frequency(b.opts.Frequency, b.opts.Settled)
 }
 
 // GridRows returns how many rows the panel has on a grid, filled gaps among them; rows that will be set aside may make it less.

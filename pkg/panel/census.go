@@ -13,12 +13,14 @@ type dayCensus struct {
 	weekday  [7]int64
 	week     [12]int64 // of the Monday's ordinal, to tell weeks from every second one
 	month    [12]int64
-	firsts   int64 // first days of a month
-	ends     int64 // last days of a month
+	year     [12]int64 // of the year's ordinal, to tell years from every second one
+	firsts   int64     // first days of a month
+	ends     int64     // last days of a month
 	last     calendar.Day
 	first    bool // whether last is one
 	end      bool
 	at       int // its month
+	in       int // its year
 	distinct int // capped at 2
 	one      calendar.Day
 }
@@ -32,13 +34,15 @@ func (c *dayCensus) add(d calendar.Day) {
 	}
 	if c.rows == 0 || d != c.last {
 		c.last = d
-		_, m, day := d.Date()
+		y, m, day := d.Date()
 		_, _, next := (d + 1).Date()
 		c.first, c.end, c.at = day == 1, next == 1, int(m)-1
+		c.in = (y%12 + 12) % 12
 	}
 	c.rows++
 	c.weekday[d.Weekday()]++
 	c.month[c.at]++
+	c.year[c.in]++
 	c.week[((int(d)+3)/7%12+12)%12]++
 	if c.first {
 		c.firsts++
@@ -74,26 +78,45 @@ func used(counts []int64) []int {
 	return out
 }
 
+// apart is the longest of the lengths, longest first, that lies between all that is counted, in a circle of twelve; 1 where none does.
+func apart(counts []int64, lengths ...int) int {
+	in := used(counts)
+	for _, every := range lengths {
+		one := true
+		for _, at := range in {
+			one = one && at%every == in[0]%every
+		}
+		if one {
+			return every
+		}
+	}
+	return 1
+}
+
+func tooFar(every int, unit string) error {
+	return &FrequencyError{fmt.Sprintf("all rows lie %d %s apart, which is no frequency that is forecast: D, W, M, Q and Y are", every, unit)}
+}
+
 // monthly is the frequency of days that are all the first, or all the last, of a month: years where they lie in one month, quarters
 // where they lie in every third.
-func (c *dayCensus) monthly(end bool) calendar.Frequency {
+func (c *dayCensus) monthly(end bool) (calendar.Frequency, error) {
 	f := calendar.Frequency{Unit: calendar.Monthly, End: end}
-	in := used(c.month[:])
-	third := true
-	for _, m := range in {
-		third = third && m%3 == in[0]%3
-	}
-	begins := in[0] // the month after the last of a step that is called by its end
+	begins := used(c.month[:])[0] // the month after the last of a step that is called by its end
 	if end {
-		begins = (in[0] + 1) % 12
+		begins = (begins + 1) % 12
 	}
-	switch {
-	case len(in) == 1:
+	switch every := apart(c.month[:], 12, 6, 4, 3, 2); every {
+	case 12:
 		f.Unit, f.Anchor = calendar.Yearly, begins
-	case third:
+		if every := apart(c.year[:], 6, 4, 3, 2); every > 1 && c.distinct > 1 {
+			return f, tooFar(every, "years")
+		}
+	case 3:
 		f.Unit, f.Anchor = calendar.Quarterly, begins%3
+	case 6, 4, 2:
+		return f, tooFar(every, "months")
 	}
-	return f
+	return f, nil
 }
 
 // told is the frequency that the days have; ok is false where none of longer steps than days is.
@@ -102,26 +125,22 @@ func (c *dayCensus) told() (f calendar.Frequency, ok bool, err error) {
 	switch {
 	case c.rows == 0:
 	case c.firsts == c.rows:
-		return c.monthly(false), true, nil
+		f, err = c.monthly(false)
+		return f, err == nil, err
 	case c.ends == c.rows:
-		return c.monthly(true), true, nil
+		f, err = c.monthly(true)
+		return f, err == nil, err
 	case weekdays == 1:
-		in := used(c.week[:])
-		for _, every := range []int{6, 4, 3, 2} {
-			one := true
-			for _, w := range in {
-				one = one && w%every == in[0]%every
-			}
-			if one {
-				return f, false, &FrequencyError{fmt.Sprintf("all rows lie %d weeks apart, which is no frequency that is forecast: D, W, M, Q and Y are", every)}
-			}
+		if every := apart(c.week[:], 6, 4, 3, 2); every > 1 && c.distinct > 1 {
+			return f, false, tooFar(every, "weeks")
 		}
 		return calendar.Frequency{Unit: calendar.Weekly, Anchor: day}, true, nil
 	}
 	return calendar.Frequency{Unit: calendar.Daily}, false, nil
 }
 
-func (c *dayCensus) frequency(want string) (calendar.Frequency, error) {
+// frequency is the one that is wanted, or told; settled is one that few rows do not put in doubt, as they may lie far apart.
+func (c *dayCensus) frequency(want string, settled bool) (calendar.Frequency, error) {
 	if want == "" {
 		if c.distinct < 2 {
 			return calendar.Frequency{}, &FrequencyError{"the frequency cannot be told from a single date"}
@@ -138,6 +157,9 @@ func (c *dayCensus) frequency(want string) (calendar.Frequency, error) {
 	}
 	day, weekdaysUsed := c.busiest()
 	has, coarse, terr := c.told()
+	if settled {
+		has, coarse, terr = f, false, nil
+	}
 	if c.distinct > 1 && terr == nil && coarse && has.Unit > f.Unit {
 		return f, asked("the dates are %s", spoken(has))
 	}
@@ -167,6 +189,9 @@ func (c *dayCensus) frequency(want string) (calendar.Frequency, error) {
 		}
 		if off := c.rows - on; off*2 > c.rows {
 			return f, asked("%d of %d rows are not on the %s of a month", off, c.rows, which)
+		}
+		if terr != nil {
+			return f, terr
 		}
 		if coarse && has.Unit < f.Unit {
 			return f, asked("the dates are %s", spoken(has))

@@ -53,9 +53,47 @@ func TestDaysDecideTheFrequency(t *testing.T) {
 			t.Errorf("%s, asked for as %s: %v, %v; want %q", c.has, c.asked, p, err, c.says)
 		}
 	}
+	for _, c := range []struct {
+		has   string
+		every int
+		says  string
+	}{
+		{"M", 2, "2 months apart"},
+		{"ME", 4, "4 months apart"},
+		{"QS-FEB", 2, "6 months apart"},
+		{"QE-JAN", 2, "6 months apart"},
+		{"YS-APR", 2, "2 years apart"},
+		{"YE-JAN", 3, "3 years apart"},
+	} {
+		for _, asked := range []string{"", c.has, c.has[:1]} {
+			p, _, err := build(t, panel.BuilderOptions{Frequency: asked}, days(c.has, func(i int) bool { return i%c.every != 0 }))
+			if err == nil || !strings.Contains(err.Error(), c.says) {
+				t.Errorf("every %d of %s, asked for as %q: %v, %v; want %q", c.every, c.has, asked, p, err, c.says)
+			}
+		}
+	}
 	for _, asked := range []string{"", "W"} {
 		if p, _, err := build(t, panel.BuilderOptions{Frequency: asked}, days("W-MON", func(i int) bool { return i%2 == 1 })); err == nil || !strings.Contains(err.Error(), "2 weeks apart") {
 			t.Errorf("every second week, asked for as %q: %v, %v", asked, p, err)
+		}
+	}
+}
+
+// What a model is asked about may lie anywhere on its steps.
+func TestSettledFrequencyIsNotDoubted(t *testing.T) {
+	t.Parallel()
+	for _, f := range []string{"D", "W-MON", "M", "ME", "QS-FEB", "QE-JAN", "YS-APR"} {
+		fr, _, err := calendar.ParseFrequency(f)
+		if err != nil {
+			t.Fatal(err)
+		}
+		first := fr.Floor(calendar.DateOf(2015, 2, 10))
+		for gap := range 15 {
+			rows := []sale{{"a", "x", fr.Day(first), 1, 0}, {"a", "x", fr.Day(first + calendar.Step(gap+1)), 2, 0}}
+			p, _, err := build(t, panel.BuilderOptions{Frequency: f, Settled: true}, rows)
+			if err != nil || p.Frequency != fr || p.Rows() != gap+2 {
+				t.Errorf("%s, two rows %d steps apart: %v, %v", f, gap+1, p, err)
+			}
 		}
 	}
 }

@@ -379,7 +379,7 @@ func (q *question) build(ctx context.Context, t *table, at layout, l limits) (*p
 		at.covs = append(slices.Clip(at.covs), at.stockout)
 	}
 	var fault *problem
-	b, err := panel.NewBuilder(schema, panel.BuilderOptions{Frequency: p.Frequency.String(), Missing: q.view.input.Missing, EndedAfter: p.EndedAfter, Report: func(e panel.Event) {
+	b, err := panel.NewBuilder(schema, panel.BuilderOptions{Frequency: p.Frequency.String(), Settled: true, Missing: q.view.input.Missing, EndedAfter: p.EndedAfter, Report: func(e panel.Event) {
 		if f := eventProblem(e, q); f != nil && fault == nil {
 			fault = f
 		}
