@@ -54,6 +54,7 @@ type namedRoles struct{ roles.Given }
 func (n *namedRoles) flags(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&n.Time, "time", "", "the `column` of the dates, where it cannot be told")
 	cmd.Flags().StringVar(&n.Target, "target", "", "the `column` that is to be forecast, where it cannot be told")
+	cmd.Flags().BoolVar(&n.Receipts, "receipts", false, "rows of one series and day are parts of its sales, to be summed")
 	cmd.Flags().StringSliceVar(&n.Keys, "keys", nil, "the `columns` that name a series, where they cannot be told")
 }
 

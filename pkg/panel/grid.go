@@ -3,6 +3,7 @@ package panel
 import (
 	"errors"
 	"math"
+	"slices"
 
 	"salescast/pkg/calendar"
 )
@@ -209,7 +210,9 @@ func (g *grid) place(s int32) {
 		p.Static[k].Codes = append(p.Static[k].Codes, g.splace[k][g.b.attributes[int(s)*n+k]])
 	}
 	p.Start = append(p.Start, start)
+	from := len(p.Target)
 	g.fill(s, first, start, last)
+	g.shut(start, from)
 	p.Offsets = append(p.Offsets, len(p.Target))
 }
 
@@ -262,6 +265,26 @@ func (g *grid) fill(s int32, first int, start, last calendar.Step) {
 		}
 		if have {
 			i++
+		}
+	}
+}
+
+// shut takes the zeros of the weekdays on which the series at hand, whose rows begin at from, is never sold to be unknown: a table that has
+// them and one that does not are the same panel. Where something is known in future it may be what shuts, and all stays as it is.
+func (g *grid) shut(start calendar.Step, from int) {
+	p := g.out
+	if slices.ContainsFunc(p.Covariates, func(c Covariate) bool { return c.Role == KnownFuture }) {
+		return
+	}
+	n := from + min(len(p.Target)-from, max(0, int(g.end-start)+1))
+	closed := closedWeekdays(g.f, start, p.Target[from:n], p.Observed[from:n])
+	if closed == [7]bool{} {
+		return
+	}
+	day := g.f.Day(start).Weekday()
+	for r := from; r < n; r++ {
+		if closed[(day+r-from)%7] {
+			p.Observed[r] = false
 		}
 	}
 }

@@ -216,6 +216,12 @@ var catalogue = []rule{
 		cure: "nothing, if they are no longer sold; data.ended_after says after how many steps without a sale",
 	},
 	{
+		name: "closed_weekdays", severity: Info,
+		one:  "1 series is never sold on some weekday: it is taken to be shut, and the forecast is 0",
+		many: "%d series are never sold on some weekday: they are taken to be shut, and the forecast is 0",
+		cure: "nothing, if it is so; a column under data.known_future that is 1 where it is shut takes the place of this guess",
+	},
+	{
 		name: "stockout", severity: Info,
 		one:  "1 sale was cut short by an empty shelf: it is neither learned from nor scored",
 		many: "%d sales were cut short by an empty shelf: they are neither learned from nor scored",

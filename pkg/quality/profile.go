@@ -5,6 +5,7 @@ import (
 	"math"
 	"slices"
 	"strings"
+	"time"
 
 	"salescast/pkg/calendar"
 	"salescast/pkg/panel"
@@ -103,6 +104,15 @@ func (f *Profile) series(p *panel.Panel, s int) {
 	}
 	if !p.Ended(s, f.end) {
 		f.plan(p, s, name)
+		var shut []string
+		for w, is := range p.ClosedWeekdays(s, f.end) {
+			if is {
+				shut = append(shut, time.Weekday((w+1)%7).String())
+			}
+		}
+		if len(shut) > 0 {
+			f.found.Add("closed_weekdays", Place{Text: name + ": " + strings.Join(shut, ", ")})
+		}
 	}
 	if smallest < largest {
 		f.outliersOf(p, s, name, int(last-start)+1)

@@ -45,7 +45,7 @@ func ClosedFlags(p *panel.Panel, origin calendar.Step) []int {
 }
 
 // closeFlagged sets the forecast and its quantiles to 0 where nothing is sold: for series that have ended, see [panel.Panel.Ended], and at
-// the steps where one of flags, see [ClosedFlags], says so.
+// the steps where one of flags, see [ClosedFlags], or without any the weekday says so.
 func closeFlagged(p *panel.Panel, f *forecast.Prediction, flags []int) {
 	closeSteps(f, closedSteps(p, flags, forecast.PlanOf(p, f.Origin), f.Origin, f.Horizon))
 }
@@ -57,8 +57,8 @@ func closeSteps(f *forecast.Prediction, steps []int) {
 	}
 }
 
-// closedSteps returns the indices, laid out as [forecast.Prediction.Point], of the steps that a flag of the plan closes, and of all steps
-// of series that have ended.
+// closedSteps returns the indices, laid out as [forecast.Prediction.Point], of the steps that a flag of the plan closes, or where none does
+// the weekday, see [panel.Panel.ClosedWeekdays], and of all steps of series that have ended.
 func closedSteps(p *panel.Panel, flags []int, plan *forecast.Plan, origin calendar.Step, horizon int) []int {
 	var out []int
 	for s := range p.Series() {
@@ -67,6 +67,14 @@ func closedSteps(p *panel.Panel, flags []int, plan *forecast.Plan, origin calend
 				out = append(out, s*horizon+i)
 			}
 			continue
+		}
+		if len(flags) == 0 { // who plans when it is shut plans when it is open, too
+			closed := p.ClosedWeekdays(s, origin)
+			for h := 1; h <= horizon && closed != [7]bool{}; h++ {
+				if closed[p.Frequency.Day(origin+calendar.Step(h)).Weekday()] {
+					out = append(out, s*horizon+h-1)
+				}
+			}
 		}
 		for _, c := range flags {
 			for h := 1; h <= horizon; h++ {

@@ -2,6 +2,7 @@ package roles
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"strings"
 
@@ -38,7 +39,7 @@ func (l *lookout) findKeys() error {
 			l.keys = append(l.keys, i)
 			l.set(i, Key, "as you say")
 		}
-		l.guess.Receipts = l.repeats(l.keys) > 0 && l.clocks
+		l.guess.Receipts = l.repeats(l.keys) > 0 && (l.clocks || l.given.Receipts)
 		l.describe()
 		return nil
 	}
@@ -57,6 +58,14 @@ func (l *lookout) findKeys() error {
 	}
 	l.receipts(able)
 	l.describe()
+	if l.clocks && l.quarters && !l.given.Receipts && l.guess.Receipts && l.distinct() {
+		c := &l.columns[l.time]
+		return &table.Question{
+			File: l.file, Line: l.lines[0], Column: c.name,
+			Msg:  fmt.Sprintf("%q and those after it are parts of a day, each there once for a series, and steps of a forecast are days or longer", c.texts.Value(c.codes[0])),
+			Hint: "say --receipts to have the rows of a day summed",
+		}
+	}
 	return nil
 }
 
@@ -179,6 +188,13 @@ func (l *lookout) receipts(able []int) {
 	}
 	slices.Sort(l.keys)
 	l.guess.Receipts = l.repeats(l.keys)*1000 > slips*l.rows
+}
+
+// distinct says whether no series has two rows with one time.
+func (l *lookout) distinct() bool {
+	l.clocks = false
+	defer func() { l.clocks = true }()
+	return l.repeats(l.keys)*1000 <= slips*l.rows
 }
 
 // functionOf says whether the levels of a set decide that of column i in all rows.

@@ -40,6 +40,8 @@ type Column struct {
 type Given struct {
 	Time, Target string
 	Keys         []string
+	// Receipts says that rows of one series and day are parts of its sales.
+	Receipts bool
 }
 
 // Guess is what a look at a table says.
@@ -108,6 +110,7 @@ type lookout struct {
 	time, target          int
 	days                  []calendar.Day // of each row; 0 where there is none
 	clocks                bool           // some time is not at midnight
+	quarters              bool           // all times are at whole quarters of an hour
 	keys                  []int
 }
 
@@ -243,13 +246,14 @@ func (l *lookout) findTime() error {
 	l.guess.Dialect.Times = d.Times
 	cells := d.Cells()
 	byCode := make([]calendar.Day, l.columns[at].levels())
+	l.quarters = true
 	for code, text := range l.columns[at].texts.Values() {
 		day, clock, ok := cells.Time(text)
 		if !ok {
 			continue
 		}
 		byCode[code] = day
-		l.clocks = l.clocks || clock != 0
+		l.clocks, l.quarters = l.clocks || clock != 0, l.quarters && clock%900 == 0
 	}
 	l.days = make([]calendar.Day, l.rows)
 	for row, code := range l.columns[at].codes {

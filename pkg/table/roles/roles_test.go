@@ -152,6 +152,15 @@ func TestQuestions(t *testing.T) {
 	if err != nil || said(g) != "store key; item key; date time; in past only; out target" {
 		t.Errorf("the target is out: %v, %v", g, err)
 	}
+	hours := rows("store,item,time,sales", 200, func(s, i string, d calendar.Day, n int) string {
+		return fmt.Sprintf("%s,%s,%v %02d:00,%d", s, i, calendar.DateOf(2024, 1, 1)+(d-calendar.DateOf(2024, 1, 1))/10, 9+n%10, n%7)
+	})
+	if q, ok := errors.AsType[*table.Question](func() error { _, err := of(t, hours, roles.Given{}); return err }()); !ok || !strings.Contains(q.Hint, "--receipts") {
+		t.Errorf("hours: %v", q)
+	}
+	if g, err := of(t, hours, roles.Given{Receipts: true}); err != nil || !g.Receipts || said(g) != "store key; item key; time time; sales target" {
+		t.Errorf("hours to be summed: %v, %v", g, err)
+	}
 	if _, err := of(t, two, roles.Given{Target: "sold"}); err == nil || !strings.Contains(err.Error(), "sold") {
 		t.Errorf("a target that is not there: %v", err)
 	}
