@@ -16,7 +16,7 @@ import (
 const Mark = "***"
 
 // secretName is what a name ends with whose value is a secret.
-const secretName = `(?:password|passwd|passphrase|pwd|secret|token|api[_-]?key|access[_-]?key(?:[_-]?id)?|private[_-]?key|fernet[_-]?key|credentials?|signature|authorization|set-cookie|sig)`
+const secretName = `(?:password|passwd|passphrase|pwd|secret|token|api[_-]?key|access[_-]?key(?:[_-]?id)?|private[_-]?key|fernet[_-]?key|credential|signature|authorization|set-cookie|sig)`
 
 var (
 	addresses = regexp.MustCompile(`(?i)\b[a-z][a-z0-9+.-]*://[^\s"'<>` + "`" + `]+`)

@@ -43,7 +43,7 @@ var shapes = []struct{ text, secret string }{
 
 // plain are texts that must stay as they are.
 var plain = []string{
-	"", "s3://bucket/a/b@2024.csv", "http://host:5000/x@y", "http://127.0.0.1:9000/bucket/key?list-type=2", "runs/today",
+	"", "no credentials: set AWS_ACCESS_KEY_ID", "s3://bucket/a/b@2024.csv", "http://host:5000/x@y", "http://127.0.0.1:9000/bucket/key?list-type=2", "runs/today",
 	"postgresql://me@db/studies", "check AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and the policy of bucket \"x\"",
 	"set PGPASSWORD or a password file instead", "it asks for a bearer token", "models:/sales_forecast_ensemble@champion",
 	"a basic configuration", "design=1 assign: 2", "store=north item=7", "/data/sales_2024-01-01.csv", "file:///a/b@c",
