@@ -549,7 +549,7 @@ func (s setting) validate(c *config) error {
 func (s setting) holdsSecret(c *config) bool {
 	switch at := s.at(c).(type) {
 	case *string:
-		if redact.Holds(*at) && !(s.key == "tuning.storage" && isPostgres(*at)) {
+		if redact.Holds(*at) && (s.key != "tuning.storage" || !isPostgres(*at)) {
 			*at = ""
 			return true
 		}

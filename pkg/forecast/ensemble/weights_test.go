@@ -33,8 +33,9 @@ func TestTheBestMemberIsNeverDropped(t *testing.T) {
 	}
 }
 
-// panelOf has one daily series that sells 100 each day, long enough to be mature everywhere.
-func panelOf(steps int) *panel.Panel {
+// steady has one daily series that sells 100 each day, long enough to be mature everywhere.
+func steady() *panel.Panel {
+	const steps = 400
 	p := &panel.Panel{Frequency: calendar.Frequency{Unit: calendar.Daily}, Offsets: []int{0, steps}, Start: []calendar.Step{0}}
 	p.Keys = []panel.Key{{Name: "item", Levels: []string{"a"}, Codes: []int32{0}}}
 	for range steps {
@@ -98,15 +99,15 @@ func TestOneWindowDecidesLittle(t *testing.T) {
 		}
 	}
 	always := func(h, i int) float64 { return 1.1 * even(h, i) }
-	one := Weigh(panelOf(400), windowsOf(even, once(1.3)), 28, candidates, ByLoss)
-	all := Weigh(panelOf(400), windowsOf(even, always), 28, candidates, ByLoss)
+	one := Weigh(steady(), windowsOf(even, once(1.3)), 28, candidates, ByLoss)
+	all := Weigh(steady(), windowsOf(even, always), 28, candidates, ByLoss)
 	if math.Abs(one[1].Loss-all[1].Loss) > 1e-6 {
 		t.Fatalf("the losses are %g and %g, which were to be the same", one[1].Loss, all[1].Loss)
 	}
 	if one[1].Weight < 1.3*all[1].Weight {
 		t.Errorf("a member 10 %% worse has %.3f by one window and %.3f by all three", one[1].Weight, all[1].Weight)
 	}
-	if again := Weigh(panelOf(400), windowsOf(even, once(1.3)), 28, candidates, ByLoss); !reflect.DeepEqual(one, again) {
+	if again := Weigh(steady(), windowsOf(even, once(1.3)), 28, candidates, ByLoss); !reflect.DeepEqual(one, again) {
 		t.Errorf("the same windows weigh %+v and %+v", one, again)
 	}
 }
@@ -116,8 +117,8 @@ func TestStackingSeesThatErrorsCancel(t *testing.T) {
 	t.Parallel()
 	plus, minus := alternating(10), alternating(-10.2)
 	candidates := []Candidate{{Name: "plus"}, {Name: "again"}, {Name: "minus"}}
-	w := Weigh(panelOf(400), windowsOf(plus, plus, minus), 28, candidates, Stacking)
-	by := Weigh(panelOf(400), windowsOf(plus, plus, minus), 28, candidates, ByLoss)
+	w := Weigh(steady(), windowsOf(plus, plus, minus), 28, candidates, Stacking)
+	by := Weigh(steady(), windowsOf(plus, plus, minus), 28, candidates, ByLoss)
 	sum := 0.0
 	for _, v := range w {
 		if v.Weight < 0 || v.Steps != nil {
