@@ -18,6 +18,7 @@ import (
 	"salescast/pkg/feature"
 	"salescast/pkg/forecast"
 	"salescast/pkg/forecast/ensemble"
+	"salescast/pkg/forecast/global"
 	"salescast/pkg/forecast/member"
 	"salescast/pkg/panel"
 	"salescast/pkg/regress"
@@ -95,7 +96,7 @@ func Train(ctx context.Context, env Env, o TrainOptions) (*Result, error) {
 	}
 	step := stepSpec{
 		Name: "train/" + o.Model, Options: o, Inputs: []string{"validate"}, Seed: o.Seed, Force: o.Force,
-		Salt: map[string]string{"backtest": "2", "member": bundle.MemberSchema, "bundle": bundle.Schema, "plan": feature.PlanSchema, "mlmodel": bundle.MLmodelVersion()},
+		Salt: map[string]string{"backtest": "2", "rows": "1", "member": bundle.MemberSchema, "bundle": bundle.Schema, "plan": feature.PlanSchema, "mlmodel": bundle.MLmodelVersion()},
 	}
 	if o.Tuned {
 		if !Tunable(o.Model) {
@@ -227,11 +228,7 @@ func (t *trainer) compare(ctx context.Context, found tuned, given map[string]str
 // fit fits the member at an origin to p, the panel as it was known there: features of training rows look ahead in the plan, past the origin
 // too. Forecasts that only weights are learned from do with fewer rows.
 func (t *trainer) fit(ctx context.Context, p *panel.Panel, origin calendar.Step) (*member.Model, error) {
-	rows := member.FinalRows
-	if slices.Contains(t.sched.Validation, origin) {
-		rows = member.ValidationRows
-	}
-	set := t.settings(rows)
+	set := t.settings(member.Rows(global.Observed(p, origin), !slices.Contains(t.sched.Validation, origin)))
 	if origin == t.sched.End {
 		set.Watch = func(rounds int, loss float64) {
 			t.losses = append(t.losses, track.Metric{Name: "training_loss", Value: loss, Step: int64(rounds), At: t.env.Now()})

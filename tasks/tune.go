@@ -238,8 +238,8 @@ func (t *tuner) search(ctx context.Context) (trials []tune.Trial, err error) {
 
 // prepare bins the rows of every validation origin, each by the bins of the oldest: these know least, so nothing leaks.
 func (t *tuner) prepare(ctx context.Context) error {
-	f := t.spec.Global(t.settings(member.ValidationRows))
 	for _, origin := range t.sched.Validation {
+		f := t.spec.Global(t.settings(member.Rows(global.Observed(t.panel, t.sched.Validation[0]), false)))
 		var oldest *global.Bench
 		if len(t.benches) > 0 {
 			oldest = t.benches[0]

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"iter"
 	"math"
+	"math/rand/v2"
 	"slices"
 
 	"salescast/pkg/panel"
@@ -31,6 +32,8 @@ type Sizes struct {
 const (
 	// sizeRows is the number of rows below which nothing is learned.
 	sizeRows = 200
+	// learnRows is the most rows that a model of sizes learns from: more cost time and gained nothing.
+	learnRows = 20_000
 	// minSize is the floor of a standardised error before its logarithm.
 	minSize = 0.05
 )
@@ -92,7 +95,7 @@ func (c *Calibration) fitSizes(ctx context.Context, e Errors, sigma []float64, o
 	if x.Rows != len(sigma) {
 		return fmt.Errorf("learn the sizes of errors: %d rows of features for %d errors", x.Rows, len(sigma))
 	}
-	learner, err := o.Learner(len(sigma))
+	learner, err := o.Learner(min(len(sigma), learnRows*e.Windows/max(1, e.Windows-1)))
 	if err != nil {
 		return fmt.Errorf("learn the sizes of errors: %w", err)
 	}
@@ -119,6 +122,7 @@ func (c *Calibration) fitSizes(ctx context.Context, e Errors, sigma []float64, o
 		if len(in) < sizeRows/2 || len(out) == 0 {
 			continue
 		}
+		in = some(in, learnRows)
 		train := Rows(x, in)
 		m, err := learner.Fit(ctx, sizeSource{train, pick(y, in)}, nil)
 		if err != nil {
@@ -154,6 +158,21 @@ func (c *Calibration) fitSizes(ctx context.Context, e Errors, sigma []float64, o
 	}
 	c.Sizes = z
 	return nil
+}
+
+// some are at most n of rows, drawn by the same numbers each time, in their order.
+func some(rows []int, n int) []int {
+	if len(rows) <= n {
+		return rows
+	}
+	r := rand.New(rand.NewPCG(uint64(len(rows)), uint64(n)))
+	out := make([]int, 0, n)
+	for k, i := range rows { // each with the chance that is left (Knuth's algorithm S)
+		if r.IntN(len(rows)-k) < n-len(out) {
+			out = append(out, i)
+		}
+	}
+	return out
 }
 
 // Rows copies rows of a frame.

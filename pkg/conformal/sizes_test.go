@@ -5,6 +5,7 @@ import (
 	"io"
 	"math"
 	"math/rand/v2"
+	"slices"
 	"testing"
 
 	"salescast/pkg/conformal"
@@ -215,6 +216,49 @@ func TestSizesAreKeptWhereTheyHelp(t *testing.T) {
 			t.Errorf("%s: power %g with a gain of %g, want %g to %g", name, z.Power, z.Gain, c.low, c.top)
 		}
 	}
+}
+
+// Of many rows some are learned from, the same each time, and the sizes stay what they are.
+func TestSizesLearnFromSomeOfManyRows(t *testing.T) {
+	t.Parallel()
+	size := func(_, flag int) float64 { return 3 + 12*float64(flag) }
+	e, x := conformal.Errors{}, &panel.Frame{Names: []string{"flag"}}
+	for seed := range uint64(100) {
+		more, mx := flagged(seed, size)
+		for i := range more.Series {
+			e.Add(int(more.Series[i]), int(more.Horizon[i]), int(more.Window[i]), more.Forecast[i], more.Actual[i])
+		}
+		x.Data, x.Rows = append(x.Data, mx.Data...), x.Rows+mx.Rows
+	}
+	o := options()
+	o.Features = x
+	most := 0
+	o.Learner = func(rows int) (regress.Learner, error) { return counting{&most}, nil }
+	var factors [2][]float64
+	for k := range factors {
+		c, err := conformal.Fit(t.Context(), e, 5, o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if c.Sizes == nil || most != 20_000 {
+			t.Fatalf("sizes %+v, learned from %d of %d rows, want 20,000", c.Sizes, most, len(e.Series))
+		}
+		factors[k] = make([]float64, 2)
+		if err := c.Sizes.Factors(t.Context(), &panel.Frame{Names: x.Names, Rows: 2, Data: []float32{0, 1}}, factors[k]); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if ratio := factors[0][1] / factors[0][0]; ratio < 4 || ratio > 6 || !slices.Equal(factors[0], factors[1]) {
+		t.Errorf("errors 5 times as large make intervals %.2f times as wide; factors %v", ratio, factors)
+	}
+}
+
+// counting is byFlag that tells the most rows it was taught.
+type counting struct{ most *int }
+
+func (c counting) Fit(ctx context.Context, train regress.Source, v *regress.Valid) (regress.Model, error) {
+	*c.most = max(*c.most, train.Rows())
+	return byFlag{}.Fit(ctx, train, v)
 }
 
 // Few rows, one window or no learner leave the scale alone.

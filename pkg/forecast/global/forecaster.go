@@ -112,7 +112,7 @@ func (f Forecaster) design(p *panel.Panel, origin calendar.Step) (*design, error
 	if err != nil {
 		return nil, err
 	}
-	z := sizeOf(observed(p, origin))
+	z := sizeOf(Observed(p, origin))
 	if f.Engine == "golearn" {
 		z.bag = 1 // its trees are the same under every seed
 	}
@@ -139,7 +139,8 @@ func anySold(p *panel.Panel, rows []feature.Row) bool {
 	return false
 }
 
-func observed(p *panel.Panel, origin calendar.Step) int {
+// Observed is the number of observed sales up to an origin.
+func Observed(p *panel.Panel, origin calendar.Step) int {
 	n := 0
 	for s := range p.Series() {
 		lo, hi := p.Span(s)

@@ -186,3 +186,22 @@ func TestDefaults(t *testing.T) {
 		t.Errorf("months have no theta: %v", got)
 	}
 }
+
+// Rows grow with the sales, never faster than they do, and those of validation stay in proportion.
+func TestRowsGrow(t *testing.T) {
+	t.Parallel()
+	last := 0
+	for sales := 1; sales < 200_000_000; sales = sales*5/4 + 1 {
+		rows := member.Rows(sales, true)
+		if rows < last || rows > max(sales, 60_000) {
+			t.Errorf("%d sales have %d rows, fewer had %d", sales, rows, last)
+		}
+		last = rows
+		if v := member.Rows(sales, false); v != rows*5/12 {
+			t.Errorf("%d rows in validation, %d else", v, rows)
+		}
+	}
+	if last > 1_200_000 {
+		t.Errorf("200 million sales have %d rows, which no machine has the memory for", last)
+	}
+}
