@@ -140,12 +140,15 @@ func (a *app) pruneCommand() *cobra.Command {
 		Short: "Remove what no manifest names: files of killed and replaced attempts",
 		Long: `Remove the files below attempts/ folders of a workspace that no manifest names. They are left by steps
 that were killed or redone. Files that are younger than --older-than stay, because a step that is
-running has no manifest yet.
+running has no manifest yet. On a terminal it only says what it would remove, unless --dry-run=false.
 
 Reads manifests. Deletes orphans; steps and their logical names are not touched.`,
 		Example: "  salescast prune -w runs/bakery --dry-run\n  salescast prune -w runs/bakery --older-than 1h",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if !cmd.Flags().Changed("dry-run") {
+				dryRun = a.outTerminal
+			}
 			return a.prune(cmd.Context(), olderThan, dryRun)
 		},
 	}
@@ -195,7 +198,11 @@ func (a *app) prune(ctx context.Context, olderThan time.Duration, dryRun bool) e
 	for _, n := range p.Removed {
 		fmt.Fprintln(a.out, n)
 	}
-	a.log.Info().Msgf("%d files, %s", len(p.Removed), size(p.Bytes))
+	verb := "removed"
+	if dryRun {
+		verb = "to be removed with --dry-run=false"
+	}
+	a.log.Info().Msgf("%d files, %s %s", len(p.Removed), size(p.Bytes), verb)
 	return nil
 }
 
