@@ -183,6 +183,7 @@ type result struct {
 	Schema, Step, Status, Workspace string
 	Error                           *struct{ Code, Message string }
 	Rows                            map[string]int64
+	Models                          []string
 }
 
 func (s stack) result(t *testing.T, dag, id, task string, index int) (r result) {
