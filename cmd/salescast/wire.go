@@ -3,10 +3,12 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io/fs"
 	"maps"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"time"
 
@@ -22,6 +24,9 @@ func (a *app) openStore(url string) (artifact.Store, artifact.Location, error) {
 	return a.openStoreFor(url, 0)
 }
 
+// bucketForm is that of the names of buckets; some stores still have upper-case ones.
+var bucketForm = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{1,61}[A-Za-z0-9]$`)
+
 // openStoreFor opens a store that waits only so long for a service that is away, or as long as is usual where patience is 0.
 func (a *app) openStoreFor(url string, patience time.Duration) (artifact.Store, artifact.Location, error) {
 	at, err := artifact.ParseLocation(url)
@@ -36,6 +41,12 @@ func (a *app) openStoreFor(url string, patience time.Duration) (artifact.Store, 
 		}
 		return s, at, nil
 	default:
+		if !bucketForm.MatchString(at.Bucket) {
+			return nil, at, &tasks.Error{
+				Kind: tasks.KindUsage, Op: "open " + at.String(), Err: fmt.Errorf("no bucket can be called %q", at.Bucket),
+				Hint: "names of buckets have 3 to 63 letters, digits, points and hyphens",
+			}
+		}
 		conf := a.s3Config()
 		conf.Patience = patience
 		s, err := s3.New(conf, at)
