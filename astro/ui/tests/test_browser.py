@@ -342,7 +342,7 @@ def test_data_survive_tabs_and_models(page: Page) -> None:
     page.get_by_text("New", exact=True).click()
     settled(page)
     expect(page.get_by_test_id("stDataFrame").locator("visible=true")).to_be_visible()
-    store = page.get_by_label("Store").locator("visible=true")
+    store = page.get_by_role("textbox", name="Store").locator("visible=true")  # of a known series it is a list
     store.fill("corner")
     store.press("Enter")
     settled(page)
