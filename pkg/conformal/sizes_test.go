@@ -233,7 +233,7 @@ func TestSizesLearnFromSomeOfManyRows(t *testing.T) {
 	o := options()
 	o.Features = x
 	most := 0
-	o.Learner = func(rows int) (regress.Learner, error) { return counting{&most}, nil }
+	o.Learner = func(int) (regress.Learner, error) { return counting{&most}, nil }
 	var factors [2][]float64
 	for k := range factors {
 		c, err := conformal.Fit(t.Context(), e, 5, o)
